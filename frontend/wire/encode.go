@@ -147,11 +147,8 @@ func (f *field) omitted(v reflect.Value) bool {
 }
 
 func appendString(b []byte, s string) []byte {
-	b, err := jsontext.AppendQuote(b, s)
-	if err != nil {
-		// Not UTF-8. What a caller stored is shown as well as JSON can.
-		b, _ = jsontext.AppendQuote(b, strings.ToValidUTF8(s, "\uFFFD"))
-	}
+	// The error means that s is not UTF-8; what is not has been replaced by U+FFFD.
+	b, _ = jsontext.AppendQuote(b, s)
 	return b
 }
 
