@@ -3,7 +3,8 @@
 package wire
 
 // constraints is what the API model (botocore 1.44.8) demands of the shapes
-// that requests are made of, by shape name, with overlay.json applied.
+// that requests are made of, by shape name, with overlay.json applied. The model
+// is Amazon's, under the Apache License 2.0.
 var constraints = map[string]constraint{
 	"Action":                                        {min: new(0.0), max: new(10000.0), pattern: `(lambda:[*]|lambda:[a-zA-Z]+|[*])`},
 	"AddLayerVersionPermissionRequest":              {required: []string{"LayerName", "VersionNumber", "StatementId", "Action", "Principal"}},

@@ -82,18 +82,11 @@ func (op *Operation) decode(r *http.Request, labels Labels, limit int64) (any, e
 
 // readBody reads a body of at most limit bytes.
 func (op *Operation) readBody(r *http.Request, limit int64) ([]byte, error) {
-	name := op.Name
-	if name == "Invoke" {
-		name = "InvokeFunction" // AWS's name for it in this sentence
-	}
-	tooLarge := lambda.Errorf(lambda.RequestEntityTooLarge,
-		"Request must be smaller than %d bytes for the %s operation", limit, name)
-	tooLarge.Bare = true
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
 	if r.ContentLength > limit {
-		return nil, tooLarge
+		return nil, op.tooLarge(limit)
 	}
 	// What the caller announces is believed up to a point: memory follows bytes.
 	const believed = 1 << 20
@@ -101,12 +94,20 @@ func (op *Operation) readBody(r *http.Request, limit int64) ([]byte, error) {
 	body.Grow(int(max(0, min(r.ContentLength, believed))) + bytes.MinRead)
 	n, err := body.ReadFrom(io.LimitReader(r.Body, limit+1))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok || n > limit {
-		return nil, tooLarge
+		return nil, op.tooLarge(limit)
 	}
 	if err != nil {
 		return nil, malformed("The request body could not be read.")
 	}
 	return body.Bytes(), nil
+}
+
+func (op *Operation) tooLarge(limit int64) *lambda.Error {
+	name := op.Name
+	if name == "Invoke" {
+		name = "InvokeFunction" // AWS's name for it in this sentence
+	}
+	return lambda.Errorf(lambda.RequestEntityTooLarge, "Request must be smaller than %d bytes for the %s operation", limit, name)
 }
 
 func (m *message) setBody(v reflect.Value, body []byte) error {
@@ -213,16 +214,7 @@ func (d decoder) value(s *shape, v reflect.Value) error {
 			return d.syntax(err)
 		}
 		settle(v).SetString(token.String())
-	case integer:
-		if found != jsontext.KindNumber {
-			return d.wrongType(found, s.typeName())
-		}
-		raw, err := d.ReadValue()
-		if err != nil {
-			return d.syntax(err)
-		}
-		return s.setNumber(v, string(raw), found)
-	case float:
+	case integer, float:
 		if found != jsontext.KindNumber {
 			return d.wrongType(found, s.typeName())
 		}

@@ -33,6 +33,9 @@ func TestMalformedBodiesAreSerializationErrors(t *testing.T) {
 		{`{"Handler":{}}`, "Start of structure or map found where not expected."},
 		{`{"Handler":3}`, "NUMBER_VALUE can not be converted to a String"},
 		{`{"Environment":{"Variables":{"AB":true}}}`, "TRUE_VALUE can not be converted to a String"},
+		{`{"Layers":[1]}`, "NUMBER_VALUE can not be converted to a String"},
+		{`{"Layers":[`, "Could not parse request body into json: Unexpected end-of-input\n at [line: 1, column: 12]"},
+		{`{"Environment":{"Variables":{"AB":`, "Could not parse request body into json: Unexpected end-of-input\n at [line: 1, column: 35]"},
 		{`{"VpcConfig":{"Ipv6AllowedForDualStack":"true"}}`, "STRING_VALUE can not be converted to a Boolean"},
 	} {
 		err := decodeError(t, "PUT /2015-03-31/functions/fn/configuration", c.body)
@@ -47,6 +50,10 @@ func TestMalformedBodiesAreSerializationErrors(t *testing.T) {
 		{"GET /2025-12-01/functions/fn/durable-executions?ReverseOrder=maybe", "", "STRING_VALUE can not be converted to a Boolean"},
 		{"POST /2015-03-31/event-source-mappings", `{"FunctionName":"fn","StartingPositionTimestamp":"2026-01-01T00:00:00Z"}`,
 			"STRING_VALUE can not be converted to a Timestamp"},
+		{"POST /2015-03-31/event-source-mappings", `{"FunctionName":"fn","StartingPositionTimestamp":1e300}`,
+			"NUMBER_VALUE can not be converted to a Timestamp"},
+		{"POST /2015-03-31/functions/fn/aliases", `{"RoutingConfig":{"AdditionalVersionWeights":{"1":"0.5"}}}`,
+			"STRING_VALUE can not be converted to a Double"},
 	} {
 		err := decodeError(t, c.request, c.body)
 		if err == nil || err.Code != serialization || err.Message != c.want {
@@ -116,6 +123,17 @@ func TestTimesAreRead(t *testing.T) {
 	}
 	if got := *in.(*awslambda.ListDurableExecutionsByFunctionInput).StartedAfter; !got.Equal(want) {
 		t.Errorf("in a query: %v, want %v", got, want)
+	}
+}
+
+// A package is base64; JSON may escape its slashes.
+func TestPackagesAreDecoded(t *testing.T) {
+	in, err := decodeRequest(t, "PUT /2015-03-31/functions/fn/code", `{"ZipFile":"\/\/\/+"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := in.(*awslambda.UpdateFunctionCodeInput).ZipFile; string(got) != "\xff\xff\xfe" {
+		t.Errorf("read as %x", got)
 	}
 }
 

@@ -25,8 +25,9 @@ const (
 
 var name65 = strings.Repeat("a", 65)
 
-// What AWS answered to requests that break its model, it is answered here. Each case names the recording, of
-// LocalStack's parity tests, that it comes from; what those replace by placeholders is filled in.
+// What AWS answered to requests that break its model, is answered here. Each case names the recording it comes
+// from, of the parity tests of LocalStack (Apache License 2.0, copyright LocalStack contributors), and its date;
+// what those replace by placeholders is filled in.
 func TestViolationsAreWordedAsRecorded(t *testing.T) {
 	for _, c := range []struct {
 		recording, date string

@@ -47,12 +47,6 @@ func ByName(name string) *Operation {
 	return &Operations[i]
 }
 
-// Input returns an empty input of the operation, a pointer to the SDK's type.
-func (op *Operation) Input() any { return op.newInput() }
-
-// Output returns an empty output of the operation, a pointer to the SDK's type.
-func (op *Operation) Output() any { return op.newOutput() }
-
 // messages returns the operation's input and output, taken apart.
 func (op *Operation) messages() (in, out *message) {
 	op.once.Do(func() {

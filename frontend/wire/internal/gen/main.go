@@ -204,7 +204,7 @@ func constraintsSource(dir string, ops []operation, model, overlay []byte) ([]by
 	}
 	var b bytes.Buffer
 	b.WriteString(header)
-	fmt.Fprintf(&b, "// constraints is what the API model (%s) demands of the shapes\n// that requests are made of, by shape name, with overlay.json applied.\n", modelRelease)
+	fmt.Fprintf(&b, "// constraints is what the API model (%s) demands of the shapes\n// that requests are made of, by shape name, with overlay.json applied. The model\n// is Amazon's, under the Apache License 2.0.\n", modelRelease)
 	b.WriteString("var constraints = map[string]constraint{\n")
 	for _, name := range slices.Sorted(maps.Keys(reached)) {
 		s, ok := m.Shapes[name]
@@ -214,6 +214,9 @@ func constraintsSource(dir string, ops []operation, model, overlay []byte) ([]by
 		c, changed := changes[name]
 		delete(changes, name)
 		if changed {
+			if c.Why == "" {
+				return nil, fmt.Errorf("overlay: %s does not say why", name)
+			}
 			s.Min, s.Max, s.Nullable = cmp.Or(c.Min, s.Min), cmp.Or(c.Max, s.Max), c.Nullable
 			if c.Pattern != nil {
 				s.Pattern = *c.Pattern
@@ -286,7 +289,7 @@ func (s *shape) literal() string {
 	if s.Enum != nil {
 		add("enum: %#v", s.Enum)
 	}
-	if s.Required != nil && len(s.Required) > 0 {
+	if len(s.Required) > 0 {
 		add("required: %#v", s.Required)
 	}
 	if s.Sensitive {
