@@ -143,6 +143,13 @@ func (s *Server) State() environment.State {
 	return s.m.State()
 }
 
+// End returns how the environment ended; it is Answered while it has not.
+func (s *Server) End() End {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.why
+}
+
 // InitFault returns what the runtime reported when it could not initialise.
 func (s *Server) InitFault() *lambda.Fault {
 	s.mu.Lock()
