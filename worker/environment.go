@@ -272,7 +272,7 @@ func (e *Environment) Invoke(inv *lambda.Invocation, w lambda.ResponseWriter) (l
 	if owed != whole {
 		return e.first(inv, w, l, owed, now)
 	}
-	if l == nil {
+	if l == nil || l.api.State() == environment.Gone { // or START would stand in a log that has ended
 		return lambda.Outcome{}, ErrGone
 	}
 	l.out.start(&e.lines, now, inv)

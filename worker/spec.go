@@ -67,7 +67,7 @@ func (e *Environment) spec(ctx context.Context) (*sandbox.Spec, error) {
 	if wrapper := e.variable("AWS_LAMBDA_EXEC_WRAPPER"); wrapper != "" && managed(v.Runtime) {
 		// By way of a shell, so that a script without an interpreter line runs and
 		// a missing one ends with status 127, as on AWS.
-		s.Argv = append([]string{"/bin/sh", "-c", `"$0" "$@"`, wrapper}, s.Argv...)
+		s.Argv = append([]string{"/bin/sh", "-c", `exec "$0" "$@"`, wrapper}, s.Argv...)
 	}
 	s.Env = e.variables(cmd)
 	return s, nil

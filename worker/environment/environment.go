@@ -4,17 +4,17 @@
 // one Machine per set of processes and steps it under its lock; package worker
 // performs the actions.
 //
-//	            next                invoke
-//	Starting ─────────▶ Idle ──────────────────────▶ Busy ◀─┐ lost, next:
-//	   │                ▲ │ ▲ freeze      invoke      │ └────┘ deliver again
-//	   │                │ └─┼──────▶ Frozen ────▶ Busy│
-//	   │           next │   │                         │ response, error
-//	   │                │   │                         ▼
-//	   │             Answered ◀───────────────── Answering
-//	   │                │            sent             │
-//	   └───────┬────────┴─────────────────────────────┘
-//	           ▼   init error, exit, tick past the deadline, truncated, kill
-//	          Gone
+//	          next           invoke             response, error
+//	Starting ──────▶ Idle ──────────▶ Busy ◀──┐ ───────────────▶ Answering
+//	                 │  ▲               ▲  └──┘ lost, then next       │
+//	          freeze │  │ next          │       (deliver again)       │ sent
+//	                 ▼  │               │ invoke                      │
+//	             Frozen │               │ (thaw)                      ▼
+//	                 │  └───────────────┼──────────────────────── Answered
+//	                 └──────────────────┘
+//
+//	any ──▶ Gone     exit, kill, a tick or any event past the deadline; also an
+//	                 init error while Starting, truncated while Answering
 //
 // One deadline holds in each state that has one: in Starting the limit of
 // initialisation, from Busy until the next poll the function's timeout. What

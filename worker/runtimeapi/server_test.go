@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -859,7 +860,7 @@ func echo(c net.Conn, pipelined bool) {
 		out = append(out[:0], "POST /2018-06-01/runtime/invocation/"...)
 		out = append(out, id...)
 		out = append(out, "/response HTTP/1.1\r\nHost: x\r\nContent-Length: "...)
-		out = fmt.Appendf(out, "%d", len(body))
+		out = strconv.AppendInt(out, int64(len(body)), 10)
 		out = append(append(out, "\r\n\r\n"...), body...)
 		if pipelined {
 			out = append(out, next...)
