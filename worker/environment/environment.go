@@ -4,14 +4,13 @@
 // one Machine per set of processes and steps it under its lock; package worker
 // performs the actions.
 //
-//	          next           invoke             response, error
-//	Starting ──────▶ Idle ──────────▶ Busy ◀──┐ ───────────────▶ Answering
-//	                 │  ▲               ▲  └──┘ lost, then next       │
-//	          freeze │  │ next          │       (deliver again)       │ sent
-//	                 ▼  │               │ invoke                      │
-//	             Frozen │               │ (thaw)                      ▼
-//	                 │  └───────────────┼──────────────────────── Answered
-//	                 └──────────────────┘
+//	         next        invoke         response, error
+//	Starting ────▶ Idle ────────▶ Busy ────────────────▶ Answering
+//	               ▲ │             ▲ ▲ │                     │
+//	               │ └──▶ Frozen ──┘ └─┘ lost, then next:    │ sent
+//	               │ freeze   invoke:    deliver again       ▼
+//	               │          thaw                        Answered
+//	               └───────────────────────────────────────┘ next
 //
 //	any ──▶ Gone     exit, kill, a tick or any event past the deadline; also an
 //	                 init error while Starting, truncated while Answering

@@ -325,10 +325,12 @@ func (s *Server) drop(c *conn) {
 	}
 }
 
-// giveBack lets the keeper go on with a connection.
+// giveBack lets the keeper go on with a connection. Of one that is of no more
+// use, nothing is read again.
 func (s *Server) giveBack(c *conn, usable bool) {
 	if !usable {
 		c.Close()
+		c.parsed, c.r, c.w, c.scanned = false, 0, 0, 0
 	}
 	c.back <- struct{}{}
 }

@@ -880,6 +880,48 @@ func echo(c net.Conn, pipelined bool) {
 	}
 }
 
+// Whatever a runtime sends, on two connections, the server neither breaks nor
+// hangs, and the caller gets an end: an answer only if one was posted for its id.
+func FuzzServer(f *testing.F) {
+	f.Add([]byte(post("id", "response", "", "x")+next), []byte(""))
+	f.Add([]byte(post("id", "error", "Expect: 100-continue\r\n", "{}")), []byte(post("id", "response", "", "y")))
+	f.Add([]byte(next+next), []byte(next))
+	f.Add([]byte("POST /2018-06-01/runtime/invocation/id/response HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"+
+		"Lambda-Runtime-Function-Response-Mode: streaming\r\n\r\n1\r\na\r\n0\r\nLambda-Runtime-Function-Error-Type: X\r\n\r\n"), []byte("\r\n"))
+	f.Add([]byte(post("other", "response", "Connection: close\r\n", "x")), []byte("POST /2018-06-01/runtime/init/error HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}"))
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		idle := make(chan struct{}, 100)
+		s := New(environment.New(time.Now(), time.Minute, 20*time.Millisecond), func(act environment.Action) {
+			if act.Has(environment.DoOffer) {
+				idle <- struct{}{}
+			}
+		})
+		ours, theirs := socketpair(t)
+		ours2, theirs2 := socketpair(t)
+		s.Attach(ours)
+		s.Attach(ours2)
+		for _, c := range []net.Conn{theirs, theirs2} {
+			go io.Copy(io.Discard, c)
+		}
+		io.WriteString(theirs, next)
+		<-idle
+		go func() { theirs.Write(first) }()
+		go func() { theirs2.Write(second) }()
+		w, a := new(recorder), Answer{}
+		err := s.Invoke(invocation("id", "x"), w, &a)
+		if err == nil {
+			s.Finish()
+		}
+		if posted := bytes.Contains(append(first, second...), []byte("/id/")); w.begun > 0 && !posted || w.begun > 1 {
+			t.Errorf("begun %d times, answer %q, %+v", w.begun, w.body.String(), a)
+		}
+		s.Close()
+		s.Wait()
+		theirs.Close()
+		theirs2.Close()
+	})
+}
+
 type discard struct{}
 
 func (discard) Begin(lambda.Head)           {}
