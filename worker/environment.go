@@ -316,6 +316,7 @@ func (e *Environment) run(inv *lambda.Invocation, w lambda.ResponseWriter, l *li
 	out := e.settle(inv, l.out, l, &r)
 	out.Fault = fault
 	l.api.Finish() // from here on, other invocations may run
+	a.Pass(w)
 	if a.End == runtimeapi.Killed {
 		return lambda.Outcome{}, errKilled
 	}

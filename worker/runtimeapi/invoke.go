@@ -31,6 +31,21 @@ type Answer struct {
 	Started time.Time     // when the event was dispatched
 	Ended   time.Time     // when the answer was complete, or given up
 	Bytes   int64         // of the answer
+	Head    lambda.Head   // of the answer
+	body    *buffer       // what Pass is to write; nil if there is nothing
+}
+
+// Pass writes a buffered answer to w, once. A streamed one has been written
+// already. It may follow Finish, so that a caller who reads slowly does not
+// keep the environment from its next invocation.
+func (a *Answer) Pass(w lambda.ResponseWriter) {
+	if a.body == nil {
+		return
+	}
+	w.Begin(a.Head)
+	w.Write(a.body.b)
+	a.body.free()
+	a.body = nil
 }
 
 // Texts of the Runtime API and of Invoke for an answer that is too large.
@@ -39,9 +54,10 @@ const (
 	tooLargeFault = `{"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes).","errorType":"Function.ResponseSizeTooLarge"}`
 )
 
-// Invoke delivers inv to the poll that waits, reads the answer and writes it to
-// w. One invocation runs at a time, and Finish must follow before the next. The
-// error is ErrGone if the event was not delivered; then no Finish is needed.
+// Invoke delivers inv to the poll that waits and reads the answer. A streamed
+// one is written to w as it comes, a buffered one is left to Answer.Pass. One
+// invocation runs at a time, and Finish must follow before the next. The error
+// is ErrGone if the event was not delivered; then no Finish is needed.
 func (s *Server) Invoke(inv *lambda.Invocation, w lambda.ResponseWriter, a *Answer) error {
 	*a = Answer{Started: time.Now()}
 	if inv.Ref != s.ref || s.arn == "" {
@@ -221,7 +237,7 @@ func (s *Server) interrupted(c *conn, err error) (*conn, step) {
 	}
 }
 
-// receive reads the answer whose head c holds, passes it on, and answers it.
+// receive reads the answer whose head c holds and answers it.
 func (s *Server) receive(c *conn, w lambda.ResponseWriter, a *Answer) {
 	h := &c.head
 	failed := h.path[len(h.path)-1] == 'r' // …/error, not …/response
@@ -239,7 +255,7 @@ func (s *Server) receive(c *conn, w lambda.ResponseWriter, a *Answer) {
 			body, err = s.collect(c)
 		}
 	}
-	defer body.free()
+	defer func() { body.free() }()
 	oversize := errors.Is(err, errTooLarge)
 	if oversize {
 		a.Fault = &lambda.Fault{Type: "Function.ResponseSizeTooLarge", Payload: []byte(tooLargeFault)}
@@ -285,9 +301,9 @@ func (s *Server) receive(c *conn, w lambda.ResponseWriter, a *Answer) {
 	if a.Fault == nil && !head.Streaming {
 		a.Bytes = int64(len(body.b))
 		head.Length = a.Bytes
-		w.Begin(head)
-		w.Write(body.b)
+		a.body, body = body, nil
 	}
+	a.Head = head
 }
 
 // nextBuffered tells whether the next request has been received and is a poll.
@@ -334,6 +350,11 @@ func (s *Server) collect(c *conn) (*buffer, error) {
 // stream passes an answer on as it comes. A caller that is gone does not stop
 // the function; the rest is read and dropped.
 func (s *Server) stream(c *conn, w lambda.ResponseWriter, a *Answer, head lambda.Head) error {
+	// The caller may read so slowly that the deadline passes in a write.
+	s.mu.Lock()
+	late := time.AfterFunc(time.Until(s.m.Deadline()), func() { s.happen(environment.Tick) })
+	s.mu.Unlock()
+	defer late.Stop()
 	b := getBuffer(smallBuffer)
 	defer b.free()
 	chunk := b.b[:cap(b.b)]

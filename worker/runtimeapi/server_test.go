@@ -112,6 +112,7 @@ func (r *rig) invoke(id, payload string) (*recorder, Answer) {
 		r.t.Fatal(err)
 	}
 	r.s.Finish()
+	a.Pass(w)
 	return w, a
 }
 
@@ -207,6 +208,7 @@ func TestAnEventIsDeliveredAndAnswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.s.Finish()
+	a.Pass(w)
 	<-done
 	if w.body.String() != "hello" || w.head != (lambda.Head{ContentType: "text/plain", Length: 5}) || w.begun != 1 {
 		t.Errorf("the caller got %q %+v", w.body.String(), w.head)
@@ -240,6 +242,8 @@ func TestAPipeliningClientIsIdleAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.s.Finish()
+		a.Pass(w)
+		a.Pass(w)
 		if w.body.String() != id {
 			t.Errorf("answer %q to %s", w.body.String(), id)
 		}
@@ -392,10 +396,13 @@ func TestTheNewestPollGetsTheEvent(t *testing.T) {
 		young.send(post("id", "response", "", "young"))
 	})
 	w, a := new(recorder), Answer{}
-	if err := r.s.Invoke(invocation("id", ""), w, &a); err != nil || w.body.String() != "young" {
-		t.Errorf("%q, %v", w.body.String(), err)
+	if err := r.s.Invoke(invocation("id", ""), w, &a); err != nil {
+		t.Fatal(err)
 	}
 	r.s.Finish()
+	if a.Pass(w); w.body.String() != "young" {
+		t.Errorf("%q", w.body.String())
+	}
 }
 
 // What a runtime may not do is refused with the status and text of the Runtime
@@ -547,6 +554,7 @@ func TestAStreamedAnswerIsPassedOnAsItComes(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.s.Finish()
+	a.Pass(w)
 	if want := (lambda.Head{ContentType: "text/event-stream", Streaming: true, Length: -1}); w.head != want {
 		t.Errorf("%+v", w.head)
 	}
@@ -562,6 +570,29 @@ type watcher struct {
 
 func (w *watcher) Begin(h lambda.Head)         { w.head = h }
 func (w *watcher) Write(p []byte) (int, error) { w.seen <- string(p); return len(p), nil }
+
+// A caller who reads a streamed answer too slowly does not hold the deadline up.
+func TestASlowCallerDoesNotHoldTheDeadlineUp(t *testing.T) {
+	r := newRig(t, 200*time.Millisecond)
+	c := r.dial()
+	r.play(func() {
+		c.send(next)
+		c.receive()
+		c.send("POST /2018-06-01/runtime/invocation/1/response HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" +
+			"Lambda-Runtime-Function-Response-Mode: streaming\r\n\r\n1\r\nx\r\n")
+	})
+	w := &watcher{seen: make(chan string)}
+	r.play(func() {
+		r.await(r.gone, "the environment is killed")
+		<-w.seen
+	})
+	r.await(r.idle, "the environment is idle")
+	var a Answer
+	if err := r.s.Invoke(invocation("1", "x"), w, &a); err != nil || a.End != TimedOut {
+		t.Errorf("%v, %+v", err, a)
+	}
+	r.s.Finish()
+}
 
 // A function that does not answer in time is a timeout, however it is late, and
 // what it sends afterwards reaches nobody.
@@ -911,6 +942,8 @@ func FuzzServer(f *testing.F) {
 		err := s.Invoke(invocation("id", "x"), w, &a)
 		if err == nil {
 			s.Finish()
+			a.Pass(w)
+			a.Pass(discard{})
 		}
 		if posted := bytes.Contains(append(first, second...), []byte("/id/")); w.begun > 0 && !posted || w.begun > 1 {
 			t.Errorf("begun %d times, answer %q, %+v", w.begun, w.body.String(), a)
@@ -947,6 +980,7 @@ func benchmark(b *testing.B, pipelined bool) {
 			b.Fatal(err)
 		}
 		s.Finish()
+		a.Pass(discard{})
 	}
 	s.Close()
 	s.Wait()
