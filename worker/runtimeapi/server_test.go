@@ -828,6 +828,37 @@ func TestTheOfficialGoClient(t *testing.T) {
 	}
 }
 
+// The bootstrap of the developer guide's tutorial, a shell script around curl,
+// works: a connection for each request, and Expect: 100-continue for large bodies.
+func TestAShellBootstrapWithCurl(t *testing.T) {
+	for _, tool := range []string{"sh", "curl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skip("needs ", tool)
+		}
+	}
+	r := newRig(t, 20*time.Second)
+	dir := t.TempDir()
+	cmd := exec.Command("sh", "-c", `
+		while :; do
+			curl -sS -o event -D headers "http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation/next" || exit
+			id=$(sed -n 's/^Lambda-Runtime-Aws-Request-Id: \([^[:space:]]*\).*/\1/p' headers)
+			curl -sS -o answer --data-binary @event "http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation/$id/response" || exit
+		done`)
+	cmd.Dir = dir
+	cmd.Env = []string{"AWS_LAMBDA_RUNTIME_API=" + r.addr, "PATH=" + os.Getenv("PATH")}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait() // it ends when the server does
+	defer r.s.Close()
+	for i, size := range []int{10, 3 << 20, 10} {
+		payload := strings.Repeat("x", size)
+		if w, a := r.invoke(fmt.Sprint("id-", i), payload); w.body.String() != payload || a.Fault != nil {
+			t.Fatalf("%d of %d bytes, %+v", w.body.Len(), size, a)
+		}
+	}
+}
+
 // socketpair returns the server's end of a Unix socket and the runtime's.
 func socketpair(tb testing.TB) (net.Conn, net.Conn) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
