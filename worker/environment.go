@@ -193,11 +193,13 @@ func (e *Environment) initialised(l *life, failed bool) {
 			owes, status = unfinished, statusTimeout
 		case end == runtimeapi.Exited:
 			owes, status, kind = unfinished, statusError, exitFault("", l.box.Exit()).Type
-		default: // its owner ended it
-			status = statusError
+		default: // its owner ended it: nothing to report
+			status = ""
 		}
 	}
-	l.out.initReport(&e.lines, l.readyAt, phase, status, kind, took)
+	if status != "" {
+		l.out.initReport(&e.lines, l.readyAt, phase, status, kind, took)
+	}
 	if !l.repeated {
 		e.init = took
 	}
