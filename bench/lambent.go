@@ -123,7 +123,7 @@ func (s *server) create(ctx context.Context, name string, h handler) error {
 		Runtime:      types.Runtime(h.runtime),
 		Handler:      &h.entry,
 		Timeout:      aws.Int32(30),
-		MemorySize:   aws.Int32(512),
+		MemorySize:   aws.Int32(3538), // two whole CPUs: the references have no limit either
 		Code:         &types.FunctionCode{ZipFile: pack.Bytes()},
 	})
 	if err != nil {

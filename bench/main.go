@@ -102,7 +102,7 @@ func parse(args []string) (options, error) {
 	f.DurationVar(&o.window, "window", 2*time.Second, "length of a window")
 	f.IntVar(&o.starts, "starts", 30, "cold starts of every target")
 	f.StringVar(&only, "only", "W1,W2,C1", "what to measure")
-	f.StringVar(&handlers, "handlers", "go,python,node", "functions to measure")
+	f.StringVar(&handlers, "handlers", "go,python,python-heavy,node", "functions to measure")
 	f.StringVar(&callers, "callers", "16,64,256", "concurrent callers of W2")
 	f.StringVar(&sandboxes, "sandboxes", "namespaces,process", "isolation levels of C1; the first is that of W1 and W2; none: the references alone")
 	f.BoolVar(&o.quick, "quick", false, "one window of 0.5 s and three cold starts: shows that it works, measures nothing")

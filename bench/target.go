@@ -32,11 +32,14 @@ type handler struct {
 	lean    []string // command of R1's process
 	socket  bool     // R1 gives it a Unix socket
 	plain   []string // command of R2's process
+	cold    bool     // only its start is of interest
 }
 
 var (
 	//go:embed function/handler.py
 	handlerPy []byte
+	//go:embed function/heavy/handler.py
+	heavyPy []byte
 	//go:embed function/index.js
 	indexJS []byte
 	//go:embed client/lean.py
@@ -51,8 +54,11 @@ var (
 
 // prepare builds and writes the functions and the references' clients in dir.
 func (o *options) prepare(dir string) (map[string]handler, error) {
+	if err := os.Mkdir(filepath.Join(dir, "heavy"), 0o755); err != nil {
+		return nil, err
+	}
 	for name, content := range map[string][]byte{
-		"handler.py": handlerPy, "index.js": indexJS,
+		"handler.py": handlerPy, "heavy/handler.py": heavyPy, "index.js": indexJS,
 		"lean.py": leanPy, "lean.js": leanJS, "plain.py": plainPy, "plain.js": plainJS,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
@@ -80,6 +86,13 @@ func (o *options) prepare(dir string) (map[string]handler, error) {
 			}
 			all[name] = handler{name: name, runtime: o.pythonRuntime, entry: "handler.handler", file: "handler.py", content: handlerPy,
 				lean: []string{bin, in("lean.py"), dir}, socket: true, plain: []string{bin, in("plain.py"), dir}}
+		case "python-heavy":
+			bin, err := exec.LookPath(o.python)
+			if err != nil {
+				return nil, fmt.Errorf("%w: install python3, or name one with -python", err)
+			}
+			all[name] = handler{name: name, runtime: o.pythonRuntime, entry: "handler.handler", file: "handler.py", content: heavyPy,
+				plain: []string{bin, in("plain.py"), in("heavy")}, cold: true}
 		case "node":
 			bin, err := exec.LookPath(o.node)
 			if err != nil {
@@ -88,7 +101,7 @@ func (o *options) prepare(dir string) (map[string]handler, error) {
 			all[name] = handler{name: name, runtime: o.nodeRuntime, entry: "index.handler", file: "index.js", content: indexJS,
 				lean: []string{bin, in("lean.js"), dir}, socket: true, plain: []string{bin, in("plain.js"), dir}}
 		default:
-			return nil, fmt.Errorf("-handlers %s: want go, python or node", name)
+			return nil, fmt.Errorf("-handlers %s: want go, python, python-heavy or node", name)
 		}
 	}
 	return all, nil

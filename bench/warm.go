@@ -74,7 +74,7 @@ func measure(t *target, spec loadSpec) (window, error) {
 // taking turns within every round.
 func (b *bench) warm(ctx context.Context, h handler) error {
 	conns := b.conns()
-	if len(conns) == 0 {
+	if len(conns) == 0 || h.cold {
 		return nil
 	}
 	most := conns[len(conns)-1]
