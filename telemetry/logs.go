@@ -49,17 +49,19 @@ type Logs struct {
 	dir  string
 	cfg  LogsConfig
 	wake chan struct{} // buffered 1: something is to be flushed
+	full chan struct{} // buffered 1: and a buffer is filling up
 
-	mu    sync.RWMutex // guards what follows
+	mu    sync.RWMutex // guards what follows, and the users of each function
 	funcs map[lambda.FunctionID]*function
 	dirty []*function // have something in their buffer
 }
 
 // function is one function's log.
 type function struct {
-	logs *Logs
-	id   lambda.FunctionID
-	dir  string
+	logs  *Logs
+	id    lambda.FunctionID
+	dir   string
+	users int // writers ever opened and followers there are; guarded by logs.mu
 
 	mu      sync.Mutex // guards what follows: the buffer
 	buf     []byte
@@ -96,30 +98,50 @@ func OpenLogs(dir string, cfg LogsConfig) (*Logs, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open the logs: %w", err)
 	}
-	return &Logs{dir: dir, cfg: cfg, wake: make(chan struct{}, 1), funcs: map[lambda.FunctionID]*function{}}, nil
+	return &Logs{dir: dir, cfg: cfg, wake: make(chan struct{}, 1), full: make(chan struct{}, 1), funcs: map[lambda.FunctionID]*function{}}, nil
 }
 
+// function returns a function's log for reading now. That of a function nobody
+// writes or follows is not remembered, so that asking for names costs nothing.
 func (l *Logs) function(id lambda.FunctionID) *function {
 	l.mu.RLock()
-	f := l.funcs[id]
-	l.mu.RUnlock()
-	if f != nil {
+	defer l.mu.RUnlock()
+	if f := l.funcs[id]; f != nil {
 		return f
 	}
+	return l.make(id)
+}
+
+// use returns a function's log and remembers it until as many calls of leave.
+func (l *Logs) use(id lambda.FunctionID) *function {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if f = l.funcs[id]; f == nil {
-		// The parts of an id hold letters, digits, dots, hyphens and underscores; a
-		// name of dots alone would be another directory.
-		name := id.Name
-		if name == "." || name == ".." {
-			name = "_" + name
-		}
-		f = &function{logs: l, id: id, dir: filepath.Join(l.dir, id.Account, id.Region, name),
-			streams: map[string]int{}, grew: make(chan struct{})}
+	f := l.funcs[id]
+	if f == nil {
+		f = l.make(id)
 		l.funcs[id] = f
 	}
+	f.users++
 	return f
+}
+
+func (l *Logs) leave(f *function) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f.users--; f.users == 0 {
+		delete(l.funcs, f.id)
+	}
+}
+
+func (l *Logs) make(id lambda.FunctionID) *function {
+	// The parts of an id hold letters, digits, dots, hyphens and underscores; a
+	// name of dots alone would be another directory.
+	name := id.Name
+	if name == "." || name == ".." {
+		name = "_" + name
+	}
+	return &function{logs: l, id: id, dir: filepath.Join(l.dir, id.Account, id.Region, name),
+		streams: map[string]int{}, grew: make(chan struct{})}
 }
 
 // Writer is one log stream of a function: that of an environment.
@@ -131,7 +153,7 @@ type Writer struct {
 // Open returns the writer of a stream. The group is where AWS would keep it;
 // here a function's streams are together whatever its group.
 func (l *Logs) Open(id lambda.FunctionID, group, stream string) *Writer {
-	return &Writer{f: l.function(id), stream: stream}
+	return &Writer{f: l.use(id), stream: stream}
 }
 
 // Append adds a line, without its line end, to the log. It copies the line and
@@ -150,17 +172,24 @@ func (w *Writer) Append(now time.Time, requestID string, line []byte) {
 		f.dropped = 0
 	}
 	f.buf = record(f.buf, now, n, requestID, line)
-	first := !f.dirty
+	first, full := !f.dirty, len(f.buf) > f.logs.cfg.Buffer/4
 	f.dirty = true
 	f.mu.Unlock()
 	if first {
 		f.logs.mu.Lock()
 		f.logs.dirty = append(f.logs.dirty, f)
 		f.logs.mu.Unlock()
-		select {
-		case f.logs.wake <- struct{}{}:
-		default:
-		}
+		signal(f.logs.wake)
+	}
+	if full {
+		signal(f.logs.full)
+	}
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -220,6 +249,7 @@ func (l *Logs) Run(ctx context.Context) error {
 			timer.Reset(l.cfg.FlushAfter)
 			select {
 			case <-timer.C:
+			case <-l.full:
 			case <-ctx.Done():
 			}
 			l.flush()
@@ -247,6 +277,10 @@ func (f *function) flush() error {
 	defer f.file.Unlock()
 	f.mu.Lock()
 	b := f.buf
+	if len(b) == 0 {
+		f.mu.Unlock()
+		return nil
+	}
 	f.buf, f.spare = f.spare[:0], nil
 	f.dirty = false
 	names := make(map[int]string, len(f.streams))
@@ -271,9 +305,6 @@ func (f *function) flush() error {
 // write appends records to the current file, whole lines to each file. With
 // file held.
 func (f *function) write(b []byte, names map[int]string) error {
-	if len(b) == 0 {
-		return nil
-	}
 	if f.current == 0 {
 		if err := f.resume(); err != nil {
 			return err
@@ -316,17 +347,25 @@ func (f *function) define(b []byte, names map[int]string) []byte {
 	return def
 }
 
+// append writes to the current file all of the parts or, should the disk be full,
+// none: what follows half a line would be lost with it.
 func (f *function) append(parts ...[]byte) error {
 	out, err := os.OpenFile(f.path(f.current), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
+		clear(f.named)
 		return err
 	}
+	size := f.size
 	for _, p := range parts {
-		n, werr := out.Write(p)
-		f.size += int64(n)
-		err = errors.Join(err, werr)
+		var n int
+		if n, err = out.Write(p); err != nil {
+			clear(f.named)
+			return errors.Join(err, out.Truncate(f.size), out.Close())
+		}
+		size += int64(n)
 	}
-	return errors.Join(err, out.Close())
+	f.size = size
+	return out.Close()
 }
 
 func (f *function) path(n int) string { return filepath.Join(f.dir, fmt.Sprintf("%08d.log", n)) }

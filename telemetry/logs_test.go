@@ -233,6 +233,80 @@ func TestHandlerServesRecords(t *testing.T) {
 	}
 }
 
+// A follower of a quiet function waits; it does not look again and again.
+func TestFollowerOfAQuietFunctionIsQuiet(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		l := open(t, dir, LogsConfig{})
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		followed := make(chan error, 1)
+		go func() { followed <- l.Follow(ctx, id, Filter{}, func(Record) error { return nil }) }()
+		synctest.Wait() // returns only if the follower waits
+		stop()
+		if err := <-followed; err != nil {
+			t.Error(err)
+		}
+		if len(l.funcs) != 0 {
+			t.Error("a function that nobody writes or follows is remembered")
+		}
+	})
+}
+
+// A buffer that fills up is written without waiting for its time.
+func TestFullBufferIsWrittenAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		l := open(t, dir, LogsConfig{Buffer: 4000})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- l.Run(ctx) }()
+		w := l.Open(id, "", "s")
+		begun := time.Now()
+		for range 100 { // 100 KB by way of 4 KB
+			w.Append(time.Now(), "r", make([]byte, 1000))
+			synctest.Wait()
+		}
+		if took := time.Since(begun); took > l.cfg.FlushAfter {
+			t.Errorf("writing took %s, as if each buffer waited", took)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if got := read(t, l, Filter{}); len(got) != 100 {
+			t.Errorf("%d lines of 100 are kept", len(got))
+		}
+	})
+}
+
+// What a full disk refuses is lost whole: the lines after it are read.
+func TestLinesAfterAFailedWriteAreRead(t *testing.T) {
+	l := open(t, t.TempDir(), LogsConfig{})
+	w := l.Open(id, "", "s")
+	w.Append(noon, "r", []byte("before"))
+	l.flush()
+	path := w.f.path(1)
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/dev/full", path); err != nil {
+		t.Skip("no /dev/full here")
+	}
+	w.Append(noon, "r", []byte("refused"))
+	if err := w.f.flush(); err == nil {
+		t.Error("a full disk took a line")
+	}
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	w.Append(noon, "r", []byte("after"))
+	got := read(t, l, Filter{})
+	if len(got) != 2 || got[0].Message != "before" || got[1].Message != "after" || got[1].Stream != "s" {
+		t.Errorf("read %v", got)
+	}
+}
+
 func BenchmarkAppend(b *testing.B) {
 	l := open(b, b.TempDir(), LogsConfig{})
 	ctx, stop := context.WithCancel(b.Context())

@@ -46,7 +46,8 @@ func (l *Logs) Read(ctx context.Context, id lambda.FunctionID, filter Filter, fn
 
 // Follow is Read that goes on with what comes, until ctx ends.
 func (l *Logs) Follow(ctx context.Context, id lambda.FunctionID, filter Filter, fn func(Record) error) error {
-	r := reader{f: l.function(id), filter: filter, fn: fn}
+	r := reader{f: l.use(id), filter: filter, fn: fn}
+	defer l.leave(r.f)
 	for {
 		r.f.mu.Lock()
 		grew := r.f.grew
