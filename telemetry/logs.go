@@ -51,6 +51,9 @@ type Logs struct {
 	wake chan struct{} // buffered 1: something is to be flushed
 	full chan struct{} // buffered 1: and a buffer is filling up
 
+	ended   chan struct{} // closed when followers are to go
+	endOnce sync.Once
+
 	mu    sync.RWMutex // guards what follows, and the users of each function
 	funcs map[lambda.FunctionID]*function
 	dirty []*function // have something in their buffer
@@ -98,7 +101,8 @@ func OpenLogs(dir string, cfg LogsConfig) (*Logs, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open the logs: %w", err)
 	}
-	return &Logs{dir: dir, cfg: cfg, wake: make(chan struct{}, 1), full: make(chan struct{}, 1), funcs: map[lambda.FunctionID]*function{}}, nil
+	return &Logs{dir: dir, cfg: cfg, wake: make(chan struct{}, 1), full: make(chan struct{}, 1),
+		ended: make(chan struct{}), funcs: map[lambda.FunctionID]*function{}}, nil
 }
 
 // function returns a function's log for reading now. That of a function nobody

@@ -243,7 +243,8 @@ func TestFollowerOfAQuietFunctionIsQuiet(t *testing.T) {
 		followed := make(chan error, 1)
 		go func() { followed <- l.Follow(ctx, id, Filter{}, func(Record) error { return nil }) }()
 		synctest.Wait() // returns only if the follower waits
-		stop()
+		l.EndFollowing()
+		l.EndFollowing()
 		if err := <-followed; err != nil {
 			t.Error(err)
 		}

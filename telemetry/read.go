@@ -44,7 +44,12 @@ func (l *Logs) Read(ctx context.Context, id lambda.FunctionID, filter Filter, fn
 	return r.catchUp(ctx)
 }
 
-// Follow is Read that goes on with what comes, until ctx ends.
+// EndFollowing ends all followers, now and later, once they have what there is:
+// a server that drains must not wait for them. It may be called at any time.
+func (l *Logs) EndFollowing() { l.endOnce.Do(func() { close(l.ended) }) }
+
+// Follow is Read that goes on with what comes, until ctx ends or EndFollowing is
+// called.
 func (l *Logs) Follow(ctx context.Context, id lambda.FunctionID, filter Filter, fn func(Record) error) error {
 	r := reader{f: l.use(id), filter: filter, fn: fn}
 	defer l.leave(r.f)
@@ -57,6 +62,8 @@ func (l *Logs) Follow(ctx context.Context, id lambda.FunctionID, filter Filter, 
 		}
 		select {
 		case <-grew:
+		case <-l.ended:
+			return nil
 		case <-ctx.Done():
 			return nil
 		}
@@ -156,7 +163,7 @@ func (r *reader) parse(line []byte) (rec Record, ok bool) {
 //	GET /_lambent/admin/functions/{name}/logs?follow=1&since=2026-01-02T15:04:05Z&requestId=…&account=…&region=…
 //
 // Without account and region it reads those of def. Following ends with the
-// caller.
+// caller, or by EndFollowing.
 func Handler(l *Logs, def lambda.Scope) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
