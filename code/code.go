@@ -220,8 +220,8 @@ func (s *Store) Unpack(ctx context.Context, digest string) (dir string, err erro
 	return dir, s.keepTask(ctx, digest, b.Bytes())
 }
 
-// Collect removes every package whose digest keep does not want. Environments
-// that have one mounted keep its files until they end.
+// Collect removes every package whose digest keep does not want. No environment
+// may have one of them mounted: its files would vanish under it.
 func (s *Store) Collect(keep func(digest string) bool) error {
 	var errs []error
 	for _, sub := range []string{"zip", "task"} { // the zip first: it vouches for the files

@@ -1,6 +1,9 @@
 package lambda
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"strconv"
 	"time"
 )
@@ -94,6 +97,10 @@ type Version struct {
 	// progress; nil otherwise. Its own Serving is nil.
 	Serving *Version `json:",omitempty"`
 
+	// Source is the hash of the configuration of $LATEST that a published version
+	// was made from (Config.Hash): publishing again without a change finds it.
+	Source string `json:",omitempty"`
+
 	RevisionID   string
 	LastModified time.Time
 
@@ -116,6 +123,16 @@ func (v *Version) Runs() *Version {
 
 // IsLatest tells $LATEST from a published version.
 func (v *Version) IsLatest() bool { return v.Number == Latest }
+
+// Hash identifies the code and configuration: equal for equal ones.
+func (c *Config) Hash() string {
+	b, err := json.Marshal(c) // maps are written in key order
+	if err != nil {
+		panic(err) // it holds nothing that cannot be marshalled
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
 
 // TimeoutDuration is the function's timeout.
 func (c *Config) TimeoutDuration() time.Duration { return time.Duration(c.Timeout) * time.Second }

@@ -1,0 +1,105 @@
+// Package control is the verbs on functions, versions, aliases and tags, and
+// what moves their State. It decides what may change; package catalog makes the
+// change durable; nothing here calls the parts that run functions: they watch
+// the catalog and follow it.
+//
+// Package frontend calls the verbs with decoded requests whose shape has been
+// validated against the API's model. What is refused here is refused for what it
+// means, in AWS's words, and has changed nothing.
+//
+// Run is the one long-lived goroutine. It prepares what was created or updated
+// and moves it on (Pending to Active, InProgress to Successful), also what a
+// crash left in between, and removes packages that nothing refers to any more.
+package control
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/lambent-run/lambent/catalog"
+	"github.com/lambent-run/lambent/code"
+	"github.com/lambent-run/lambent/lambda"
+)
+
+// Config is what a Control needs. All fields are required.
+type Config struct {
+	Catalog *catalog.Catalog
+	Code    *code.Store
+	// Runtime says whether this host can run a runtime. Its error is for the
+	// caller who asked for it.
+	Runtime func(runtime string) error
+	// Locate makes the URL from which a package can be downloaded for a while.
+	Locate func(id lambda.FunctionID, version, digest string) string
+	Now    func() time.Time
+	NewID  func() string // UUIDs
+	Logger *slog.Logger
+}
+
+// Control carries out the verbs. Make one with New.
+type Control struct {
+	Config
+
+	// packages is held for reading from a package's arrival until the catalog
+	// refers to it, and for writing while unused ones are removed.
+	packages sync.RWMutex
+
+	wake chan struct{} // buffered 1: queue is not empty
+
+	mu    sync.Mutex // guards queue
+	queue map[lambda.FunctionID]struct{}
+}
+
+// New makes a Control. It starts nothing; see Run.
+func New(cfg Config) *Control {
+	return &Control{Config: cfg, wake: make(chan struct{}, 1), queue: map[lambda.FunctionID]struct{}{}}
+}
+
+// value returns what p points to, or the zero value.
+func value[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func refuse(format string, args ...any) error {
+	return lambda.Errorf(lambda.InvalidParameterValue, format, args...)
+}
+
+func notBuilt(member string) error {
+	return lambda.Errorf(lambda.NotImplemented, "%s is not implemented by this version of Lambent.", member)
+}
+
+// find returns a function that exists, or AWS's answer with the ARN as this
+// operation echoes it.
+func (c *Control) find(id lambda.FunctionID, echo string) (*catalog.Entry, error) {
+	if e := c.Catalog.Get(id); e != nil {
+		return e, nil
+	}
+	return nil, lambda.NotFound(echo)
+}
+
+// changeable refuses to change $LATEST while it is being made or changed.
+func changeable(v *lambda.Version) error {
+	if v.State == lambda.Pending {
+		return v.State.Conflict()
+	}
+	if v.Update == lambda.UpdateInProgress {
+		return lambda.Errorf(lambda.ResourceConflict,
+			"The operation cannot be performed at this time. An update is in progress for resource: %s", v.ID.ARN())
+	}
+	return nil
+}
+
+// expect compares a RevisionId that a caller gave with the present one.
+func expect(given *string, now string) error {
+	if given == nil || *given == now {
+		return nil
+	}
+	return lambda.Errorf(lambda.PreconditionFailed, "The Revision Id provided does not match the latest Revision Id. "+
+		"Call the GetFunction/GetAlias API to retrieve the latest Revision Id")
+}

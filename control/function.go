@@ -1,0 +1,258 @@
+package control
+
+import (
+	"context"
+	"maps"
+
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/lambent-run/lambent/catalog"
+	"github.com/lambent-run/lambent/lambda"
+)
+
+// CreateFunction makes a function, Pending until Run has prepared it, and with
+// Publish its first version.
+func (c *Control) CreateFunction(ctx context.Context, at lambda.Scope, in *awslambda.CreateFunctionInput) (*awslambda.CreateFunctionOutput, error) {
+	ref, err := lambda.ParseRef(at, *in.FunctionName, "")
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case in.PackageType == types.PackageTypeImage || in.Code.ImageUri != nil:
+		return nil, notBuilt("PackageType Image")
+	case in.CodeSigningConfigArn != nil:
+		return nil, notBuilt("CodeSigningConfigArn")
+	case in.TenancyConfig != nil:
+		return nil, notBuilt("TenancyConfig")
+	case in.PublishTo != "":
+		return nil, notBuilt("PublishTo")
+	case in.Runtime == "" || in.Handler == nil:
+		return nil, refuse("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
+	case len(in.Tags) > lambda.MaxTags:
+		return nil, refuse("Number of tags exceeds resource tag limit.")
+	}
+	cfg := lambda.Config{
+		Timeout: int(lambda.DefaultTimeout.Seconds()), Memory: lambda.DefaultMemory, Storage: lambda.DefaultStorage,
+		Arch: "x86_64", PackageType: "Zip", Tracing: "PassThrough", SnapStart: "None",
+		Logging: lambda.Logging{Format: "Text", Group: "/aws/lambda/" + ref.Name},
+	}
+	if len(in.Architectures) > 0 {
+		cfg.Arch = string(in.Architectures[0])
+	}
+	err = c.apply(&cfg, &given{
+		in.Description, in.Role, in.Handler, in.Runtime, in.Timeout, in.MemorySize, in.EphemeralStorage, in.Environment,
+		in.DeadLetterConfig, in.KMSKeyArn, in.TracingConfig, in.LoggingConfig, in.SnapStart, in.Layers, in.VpcConfig,
+		in.FileSystemConfigs, in.ImageConfig, in.DurableConfig, in.CapacityProviderConfig,
+	})
+	if err != nil {
+		return nil, err
+	}
+	exists := lambda.Errorf(lambda.ResourceConflict, "Function already exist: %s", ref.Name)
+	if c.Catalog.Get(ref.FunctionID) != nil { // before the work of unpacking; asked again below
+		return nil, exists
+	}
+	c.packages.RLock()
+	defer c.packages.RUnlock()
+	if cfg.Code, err = c.take(ctx, &source{in.Code.ZipFile, in.Code.S3Bucket, in.Code.S3Key}); err != nil {
+		return nil, err
+	}
+	v := &lambda.Version{
+		ID: ref.FunctionID, Number: lambda.Latest, Config: cfg, Deployment: c.NewID(), RevisionID: c.NewID(), LastModified: c.Now(),
+		State: lambda.Pending, StateReason: "The function is being created.", StateReasonCode: "Creating",
+	}
+	f := &lambda.Function{ID: ref.FunctionID, Tags: maps.Clone(in.Tags), Created: v.LastModified}
+	err = c.Catalog.Update(ctx, ref.FunctionID, func(tx *catalog.Tx) error {
+		if tx.Entry() != nil {
+			return exists
+		}
+		tx.PutFunction(f)
+		tx.PutVersion(v)
+		if in.Publish {
+			c.publish(tx, nil)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.enqueue(ref.FunctionID)
+	shown := render(v, ref.FunctionID.ARN())
+	if in.Publish { // AWS shows the new version's number, under the unqualified ARN
+		shown.Version = ptr("1")
+	}
+	return shaped[awslambda.CreateFunctionOutput](shown), nil
+}
+
+// source is where a caller says the code is.
+type source struct {
+	zip         []byte
+	bucket, key *string
+}
+
+// take stores the package that a request brings.
+func (c *Control) take(ctx context.Context, s *source) (lambda.Code256, error) {
+	if s.bucket != nil || s.key != nil {
+		return lambda.Code256{}, notBuilt("Code from S3")
+	}
+	if s.zip == nil {
+		return lambda.Code256{}, refuse("Please provide a source for function code.")
+	}
+	return c.Code.Put(ctx, s.zip)
+}
+
+// version finds what an operation names by name and qualifier.
+func (c *Control) version(at lambda.Scope, name, qualifier *string) (*catalog.Entry, *lambda.Version, lambda.Ref, error) {
+	ref, err := lambda.ParseRef(at, value(name), value(qualifier))
+	if err != nil {
+		return nil, nil, ref, err
+	}
+	e, err := c.find(ref.FunctionID, ref.ARN())
+	if err != nil {
+		return nil, nil, ref, err
+	}
+	v := e.Version(ref.Or())
+	if v == nil {
+		return nil, nil, ref, lambda.NotFound(ref.ARN())
+	}
+	return e, v, ref, nil
+}
+
+// GetFunction returns a version's configuration, where its code can be had, and
+// the function's tags.
+func (c *Control) GetFunction(_ context.Context, at lambda.Scope, in *awslambda.GetFunctionInput) (*awslambda.GetFunctionOutput, error) {
+	e, v, ref, err := c.version(at, in.FunctionName, in.Qualifier)
+	if err != nil {
+		return nil, err
+	}
+	out := &awslambda.GetFunctionOutput{
+		Configuration: render(v, ref.ARN()),
+		Code: &types.FunctionCodeLocation{
+			RepositoryType: ptr("S3"),
+			Location:       ptr(c.Locate(v.ID, v.Number, v.Code.Digest)),
+		},
+	}
+	if len(e.Function.Tags) > 0 {
+		out.Tags = maps.Clone(e.Function.Tags)
+	}
+	if n := e.Function.Reserved; n != nil {
+		out.Concurrency = &types.Concurrency{ReservedConcurrentExecutions: ptr(int32(*n))}
+	}
+	return out, nil
+}
+
+// GetFunctionConfiguration returns a version's configuration.
+func (c *Control) GetFunctionConfiguration(_ context.Context, at lambda.Scope, in *awslambda.GetFunctionConfigurationInput) (*awslambda.GetFunctionConfigurationOutput, error) {
+	_, v, ref, err := c.version(at, in.FunctionName, in.Qualifier)
+	if err != nil {
+		return nil, err
+	}
+	return shaped[awslambda.GetFunctionConfigurationOutput](render(v, ref.ARN())), nil
+}
+
+// DeleteFunction removes a function with everything of it, or, with a version's
+// number as qualifier, that version.
+func (c *Control) DeleteFunction(ctx context.Context, at lambda.Scope, in *awslambda.DeleteFunctionInput) (*awslambda.DeleteFunctionOutput, error) {
+	ref, err := lambda.ParseRef(at, *in.FunctionName, value(in.Qualifier))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.find(ref.FunctionID, ref.FunctionID.ARN()); err != nil {
+		return nil, err
+	}
+	_, numbered := lambda.ParseVersion(ref.Qualifier)
+	switch {
+	case ref.Qualifier == lambda.Latest:
+		return nil, refuse("$LATEST version cannot be deleted without deleting the function.")
+	case ref.Qualifier != "" && !numbered:
+		return nil, refuse("Deletion of aliases is not currently supported.")
+	}
+	err = c.Catalog.Update(ctx, ref.FunctionID, func(tx *catalog.Tx) error {
+		e := tx.Entry()
+		if e == nil {
+			return lambda.NotFound(ref.FunctionID.ARN())
+		}
+		if ref.Qualifier == "" {
+			tx.DeleteFunction()
+			return nil
+		}
+		if e.Versions[ref.Qualifier] == nil {
+			return nil // it is gone, as asked
+		}
+		for _, a := range e.Aliases {
+			if _, weighted := a.Weights[ref.Qualifier]; weighted || a.Version == ref.Qualifier {
+				return lambda.Errorf(lambda.ResourceConflict, "Version %s of function %s is referenced by alias %s.",
+					ref.Qualifier, ref.Name, a.Name)
+			}
+		}
+		tx.DeleteVersion(ref.Qualifier)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &awslambda.DeleteFunctionOutput{}, nil
+}
+
+// maxPage is how many functions or versions a page holds at most, whatever the
+// caller asks for.
+const maxPage = 50
+
+// ListFunctions lists the functions of the scope in name order; with
+// FunctionVersion ALL, every version of each.
+func (c *Control) ListFunctions(_ context.Context, at lambda.Scope, in *awslambda.ListFunctionsInput) (*awslambda.ListFunctionsOutput, error) {
+	from, err := parseMarker(in.Marker)
+	if err != nil {
+		return nil, err
+	}
+	out := &awslambda.ListFunctionsOutput{Functions: []types.FunctionConfiguration{}}
+	if in.MasterRegion != nil && *in.MasterRegion != "ALL" && *in.MasterRegion != at.Region {
+		return out, nil // replicas for the edge, of which there are none
+	}
+	most := pageSize(in.MaxItems)
+	if in.FunctionVersion != types.FunctionVersionAll {
+		page, more := c.Catalog.List(at, from.Name, most)
+		for _, e := range page {
+			out.Functions = append(out.Functions, brief(e.Versions[lambda.Latest], e.Function.ID.ARN()))
+		}
+		if more && len(page) > 0 {
+			out.NextMarker = marker{Name: page[len(page)-1].Function.ID.Name}.encode()
+		}
+		return out, nil
+	}
+	// The marker names the last version shown: the page begins in that function.
+	add := func(e *catalog.Entry, after int64) (full bool) {
+		for _, v := range ordered(e) {
+			if number(v) <= after {
+				continue
+			}
+			if len(out.Functions) == most {
+				last := out.Functions[most-1]
+				n, _ := lambda.ParseVersion(*last.Version)
+				out.NextMarker = marker{Name: *last.FunctionName, Version: n, Within: true}.encode()
+				return true
+			}
+			out.Functions = append(out.Functions, brief(v, v.ID.Qualified(v.Number)))
+		}
+		return false
+	}
+	if from.Within {
+		if e := c.Catalog.Get(lambda.FunctionID{Account: at.Account, Region: at.Region, Name: from.Name}); e != nil && add(e, from.Version) {
+			return out, nil
+		}
+	}
+	page, _ := c.Catalog.List(at, from.Name, most+1)
+	for _, e := range page {
+		if add(e, -1) {
+			break
+		}
+	}
+	return out, nil
+}
+
+func pageSize(asked *int32) int {
+	if asked == nil || *asked > maxPage {
+		return maxPage
+	}
+	return int(*asked)
+}

@@ -1,0 +1,37 @@
+package control
+
+import (
+	"encoding/base64"
+	"encoding/json"
+)
+
+// marker is a place in a list: after a name, or a version of it. It is given to
+// callers sealed in base64, and stays good while the list changes, since it says
+// what has been seen and not how much.
+type marker struct {
+	Name    string `json:"n,omitempty"`
+	Version int64  `json:"v,omitempty"`
+	Within  bool   `json:"w,omitempty"` // more versions of Name may follow
+}
+
+func (m marker) encode() *string {
+	b, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // it holds nothing that cannot be marshalled
+	}
+	return ptr(base64.RawURLEncoding.EncodeToString(b))
+}
+
+func parseMarker(s *string) (m marker, err error) {
+	if value(s) == "" {
+		return m, nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(*s)
+	if err == nil {
+		err = json.Unmarshal(b, &m)
+	}
+	if err != nil {
+		return m, refuse("The marker is not valid.")
+	}
+	return m, nil
+}

@@ -1,0 +1,119 @@
+package control
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"reflect"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/lambent-run/lambent/lambda"
+)
+
+// stamp is how the API writes the dates of functions.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000+0000") }
+
+// codeSHA is a digest as the API shows it.
+func codeSHA(digest string) string {
+	b, err := hex.DecodeString(digest)
+	if err != nil {
+		return ""
+	}
+	return base64.StdEncoding.EncodeToString(b)
+}
+
+// render is a version as the API shows it under an ARN. What AWS leaves out is
+// nil. Lists leave out more; see brief.
+func render(v *lambda.Version, arn string) *types.FunctionConfiguration {
+	f := &types.FunctionConfiguration{
+		FunctionName:     ptr(v.ID.Name),
+		FunctionArn:      ptr(arn),
+		Runtime:          types.Runtime(v.Runtime),
+		Role:             ptr(v.Role),
+		Handler:          ptr(v.Handler),
+		CodeSize:         v.Code.Size,
+		CodeSha256:       ptr(codeSHA(v.Code.Digest)),
+		Description:      ptr(v.Description),
+		Timeout:          ptr(int32(v.Timeout)),
+		MemorySize:       ptr(int32(v.Memory)),
+		LastModified:     ptr(stamp(v.LastModified)),
+		Version:          ptr(v.Number),
+		RevisionId:       ptr(v.RevisionID),
+		TracingConfig:    &types.TracingConfigResponse{Mode: types.TracingMode(v.Tracing)},
+		PackageType:      types.PackageType(v.PackageType),
+		Architectures:    []types.Architecture{types.Architecture(v.Arch)},
+		EphemeralStorage: &types.EphemeralStorage{Size: ptr(int32(v.Storage))},
+		SnapStart: &types.SnapStartResponse{
+			ApplyOn:            types.SnapStartApplyOn(v.SnapStart),
+			OptimizationStatus: types.SnapStartOptimizationStatusOff,
+		},
+		LoggingConfig: &types.LoggingConfig{
+			LogFormat:           types.LogFormat(v.Logging.Format),
+			ApplicationLogLevel: types.ApplicationLogLevel(v.Logging.Application),
+			SystemLogLevel:      types.SystemLogLevel(v.Logging.System),
+			LogGroup:            ptr(v.Logging.Group),
+		},
+		RuntimeVersionConfig: &types.RuntimeVersionConfig{RuntimeVersionArn: ptr(runtimeARN(v.ID.Region, v.Runtime))},
+		State:                types.State(v.State),
+		LastUpdateStatus:     types.LastUpdateStatus(v.Update),
+	}
+	if v.StateReason != "" {
+		f.StateReason, f.StateReasonCode = ptr(v.StateReason), types.StateReasonCode(v.StateReasonCode)
+	}
+	if v.UpdateReason != "" {
+		f.LastUpdateStatusReason = ptr(v.UpdateReason)
+		f.LastUpdateStatusReasonCode = types.LastUpdateStatusReasonCode(v.UpdateReasonCode)
+	}
+	if v.Env != nil {
+		vars := v.Env.Variables
+		if vars == nil {
+			vars = map[string]string{}
+		}
+		f.Environment = &types.EnvironmentResponse{Variables: vars}
+	}
+	if v.DeadLetter != "" {
+		f.DeadLetterConfig = &types.DeadLetterConfig{TargetArn: ptr(v.DeadLetter)}
+	}
+	if v.KMSKey != "" {
+		f.KMSKeyArn = ptr(v.KMSKey)
+	}
+	for _, l := range v.Layers {
+		f.Layers = append(f.Layers, types.Layer{Arn: ptr(l.ARN), CodeSize: l.Size})
+	}
+	return f
+}
+
+// brief is a version as lists show it.
+func brief(v *lambda.Version, arn string) types.FunctionConfiguration {
+	f := render(v, arn)
+	f.State, f.StateReason, f.StateReasonCode = "", nil, ""
+	f.LastUpdateStatus, f.LastUpdateStatusReason, f.LastUpdateStatusReasonCode = "", nil, ""
+	f.RuntimeVersionConfig = nil
+	return *f
+}
+
+// runtimeARN names the build of a runtime. AWS's hashes are of its own builds;
+// this one is of the runtime's name, so that it is stable.
+func runtimeARN(region, runtime string) string {
+	sum := sha256.Sum256([]byte(runtime))
+	return "arn:" + lambda.Partition(region) + ":lambda:" + region + "::runtime:" + hex.EncodeToString(sum[:])
+}
+
+// shaped copies the members that two shapes of the API share by name and type:
+// the outputs of create, update and publish repeat those of a configuration.
+func shaped[Out any](from *types.FunctionConfiguration) *Out {
+	out := new(Out)
+	to, src := reflect.ValueOf(out).Elem(), reflect.ValueOf(from).Elem()
+	for i := range to.NumField() {
+		f := to.Type().Field(i)
+		if !f.IsExported() {
+			continue
+		}
+		if m := src.FieldByName(f.Name); m.IsValid() && m.Type() == f.Type {
+			to.Field(i).Set(m)
+		}
+	}
+	return out
+}

@@ -1,0 +1,134 @@
+package control
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/lambent-run/lambent/catalog"
+	"github.com/lambent-run/lambent/lambda"
+)
+
+// PublishVersion freezes $LATEST as the next version. If neither its code nor
+// its configuration has changed since the last one was made, it returns that one.
+func (c *Control) PublishVersion(ctx context.Context, at lambda.Scope, in *awslambda.PublishVersionInput) (*awslambda.PublishVersionOutput, error) {
+	ref, err := lambda.ParseRef(at, *in.FunctionName, "")
+	if err != nil {
+		return nil, err
+	}
+	if in.PublishTo != "" {
+		return nil, notBuilt("PublishTo")
+	}
+	if _, err := c.find(ref.FunctionID, ref.ARN()); err != nil {
+		return nil, err
+	}
+	var v *lambda.Version
+	err = c.Catalog.Update(ctx, ref.FunctionID, func(tx *catalog.Tx) error {
+		e := tx.Entry()
+		if e == nil {
+			return lambda.NotFound(ref.ARN())
+		}
+		latest := e.Versions[lambda.Latest]
+		if err := expect(in.RevisionId, latest.RevisionID); err != nil {
+			return err
+		}
+		if sha := codeSHA(latest.Code.Digest); in.CodeSha256 != nil && *in.CodeSha256 != "" && *in.CodeSha256 != sha {
+			return refuse("CodeSHA256 (%s) is different from current CodeSHA256 in $LATEST (%s). "+
+				"Please try again with the CodeSHA256 in $LATEST.", *in.CodeSha256, sha)
+		}
+		if err := changeable(latest); err != nil {
+			return err
+		}
+		v = c.publish(tx, in.Description)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return shaped[awslambda.PublishVersionOutput](render(v, v.ID.Qualified(v.Number))), nil
+}
+
+// publish makes the next version of what $LATEST is in tx, or returns the last
+// one if that was made of the same. A version made of code that is being
+// prepared is Pending until it is. RevisionId of $LATEST changes with a new one.
+func (c *Control) publish(tx *catalog.Tx, description *string) *lambda.Version {
+	e := tx.Entry()
+	latest := e.Versions[lambda.Latest]
+	source := latest.Hash()
+	if last := e.Versions[strconv.FormatInt(e.Function.LastVersion, 10)]; last != nil && last.Source == source {
+		return last
+	}
+	f := *e.Function
+	f.LastVersion++
+	tx.PutFunction(&f)
+
+	v := *latest
+	v.Number = strconv.FormatInt(f.LastVersion, 10)
+	v.Source, v.Serving = source, nil
+	v.Deployment, v.RevisionID = c.NewID(), c.NewID()
+	set(&v.Description, description)
+	if unfinished(latest) {
+		v.State, v.StateReason, v.StateReasonCode = lambda.Pending, "The function is being created.", "Creating"
+		v.Update, v.UpdateReason, v.UpdateReasonCode = lambda.UpdateNone, "", ""
+	} else {
+		v.State, v.Update, v.UpdateReason, v.UpdateReasonCode = lambda.Active, lambda.UpdateSuccessful, "", ""
+		now := *latest
+		now.RevisionID = c.NewID()
+		tx.PutVersion(&now)
+	}
+	tx.PutVersion(&v)
+	return &v
+}
+
+// ListVersionsByFunction lists $LATEST and then the versions in order.
+func (c *Control) ListVersionsByFunction(_ context.Context, at lambda.Scope, in *awslambda.ListVersionsByFunctionInput) (*awslambda.ListVersionsByFunctionOutput, error) {
+	ref, err := lambda.ParseRef(at, *in.FunctionName, "")
+	if err != nil {
+		return nil, err
+	}
+	e, err := c.find(ref.FunctionID, ref.FunctionID.ARN())
+	if err != nil {
+		return nil, err
+	}
+	from, err := parseMarker(in.Marker)
+	if err != nil {
+		return nil, err
+	}
+	after := int64(-1)
+	if from.Within {
+		after = from.Version
+	}
+	most := pageSize(in.MaxItems)
+	out := &awslambda.ListVersionsByFunctionOutput{Versions: []types.FunctionConfiguration{}}
+	for _, v := range ordered(e) {
+		if number(v) <= after {
+			continue
+		}
+		if len(out.Versions) == most {
+			n, _ := lambda.ParseVersion(*out.Versions[most-1].Version)
+			out.NextMarker = marker{Version: n, Within: true}.encode()
+			break
+		}
+		out.Versions = append(out.Versions, brief(v, v.ID.Qualified(v.Number)))
+	}
+	return out, nil
+}
+
+// number is a version's place in lists: $LATEST first.
+func number(v *lambda.Version) int64 {
+	n, _ := lambda.ParseVersion(v.Number)
+	return n
+}
+
+func ordered(e *catalog.Entry) []*lambda.Version {
+	versions := make([]*lambda.Version, 0, len(e.Versions))
+	for _, v := range e.Versions {
+		versions = append(versions, v)
+	}
+	slices.SortFunc(versions, func(a, b *lambda.Version) int { return cmp.Compare(number(a), number(b)) })
+	return versions
+}
