@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -825,6 +826,74 @@ func TestTheOfficialGoClient(t *testing.T) {
 	}
 	if _, a := r.invoke("fail", `"fail"`); a.Fault == nil || a.Fault.Type != "errorString" || !strings.Contains(string(a.Fault.Payload), "as asked") {
 		t.Errorf("%+v", a.Fault)
+	}
+}
+
+// However a client spreads its requests over connections, breaking some of them
+// off, each event gets its own answer.
+func TestAnyMixOfConnectionsAnswersEveryEvent(t *testing.T) {
+	const events = 400
+	seed := uint64(time.Now().UnixNano())
+	t.Log("seed", seed)
+	r := newRig(t, 20*time.Second)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	r.play(func() {
+		c := r.dial()
+		for range events {
+			var id, body string
+			for polls := 0; ; polls++ { // a poll may be refused while a broken one still seems to stand
+				if rng.IntN(8) == 0 {
+					c.Close()
+					c = r.dial()
+				}
+				c.send(next)
+				res, got := c.receive()
+				if res.StatusCode == 403 {
+					c = r.dial()
+					continue
+				}
+				if id, body = res.Header.Get("Lambda-Runtime-Aws-Request-Id"), got; res.StatusCode != 200 {
+					t.Errorf("a poll got %d %s", res.StatusCode, got)
+					return
+				}
+				if polls > 0 || rng.IntN(8) > 0 {
+					break
+				}
+				c.Close() // the event was received, and its connection is lost
+				c = r.dial()
+			}
+			to, headers, end := c, "", "response"
+			switch rng.IntN(4) {
+			case 0:
+				to = r.dial()
+			case 1:
+				to, headers = r.dial(), "Connection: close\r\n"
+			case 2:
+				c.Close()
+				c = r.dial()
+				to = c
+			}
+			if rng.IntN(4) == 0 {
+				end = "error"
+			}
+			to.send(post(id, end, headers, body))
+			to.expect(202, ok)
+			if to != c {
+				to.Close()
+			}
+		}
+		c.Close()
+	})
+	for i := range events {
+		id := fmt.Sprint("id-", i)
+		w, a := r.invoke(id, id)
+		got := w.body.String()
+		if a.Fault != nil {
+			got = string(a.Fault.Payload)
+		}
+		if a.End != Answered || got != id {
+			t.Fatalf("%s got %q, %+v", id, got, a)
+		}
 	}
 }
 
