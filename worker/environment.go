@@ -150,8 +150,9 @@ func (e *Environment) begin(l, before *life) error {
 	e.mu.Lock()
 	err := errKilled
 	if !e.killed {
-		e.life = l
-		err = e.host.start(l.run)
+		if err = e.host.start(l.run); err == nil {
+			e.life = l
+		}
 	}
 	e.mu.Unlock()
 	if err != nil {

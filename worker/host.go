@@ -41,11 +41,6 @@ type Config struct {
 	Blanks int          // sandboxes kept ready ahead of need
 }
 
-// Runtimes finds the command that serves a runtime identifier.
-type Runtimes interface {
-	Find(runtime string) (Command, error)
-}
-
 // Owner hears what becomes of an environment, on whichever goroutine noticed;
 // neither call may block. Idle says that it can take an invocation: after
 // initialisation, and after each invocation that left it usable. Gone says that
