@@ -30,6 +30,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lambent-run/lambent/lambda"
@@ -40,6 +41,7 @@ type LogsConfig struct {
 	FileSize   int64         // bytes after which a file is closed (default 8 MiB)
 	Files      int           // files kept of each function (default 8)
 	Buffer     int           // bytes a function may have in memory (default 4 MiB)
+	Memory     int           // bytes all functions together may have there, roughly (default 64 MiB)
 	FlushAfter time.Duration // how long a line may stay in memory (default 100 ms)
 	Logger     *slog.Logger  // hears of a disk that does not take them
 }
@@ -50,6 +52,8 @@ type Logs struct {
 	cfg  LogsConfig
 	wake chan struct{} // buffered 1: something is to be flushed
 	full chan struct{} // buffered 1: and a buffer is filling up
+	held atomic.Int64  // bytes of all buffers that hold something
+	free sync.Pool     // of *[]byte: small buffers that hold nothing
 
 	ended   chan struct{} // closed when followers are to go
 	endOnce sync.Once
@@ -76,8 +80,7 @@ type function struct {
 	file    sync.Mutex // held while files are written; guards what follows
 	current int        // number of the file written to; 0: not looked for yet
 	size    int64
-	named   map[int]bool // streams that the current file names
-	spare   []byte
+	named   map[int]bool  // streams that the current file names
 	grew    chan struct{} // closed, and replaced, when records were written; guarded by mu
 }
 
@@ -92,6 +95,9 @@ func OpenLogs(dir string, cfg LogsConfig) (*Logs, error) {
 	if cfg.Buffer == 0 {
 		cfg.Buffer = 4 << 20
 	}
+	if cfg.Memory == 0 {
+		cfg.Memory = 64 << 20
+	}
 	if cfg.FlushAfter == 0 {
 		cfg.FlushAfter = 100 * time.Millisecond
 	}
@@ -101,8 +107,11 @@ func OpenLogs(dir string, cfg LogsConfig) (*Logs, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open the logs: %w", err)
 	}
-	return &Logs{dir: dir, cfg: cfg, wake: make(chan struct{}, 1), full: make(chan struct{}, 1),
-		ended: make(chan struct{}), funcs: map[lambda.FunctionID]*function{}}, nil
+	return &Logs{
+		dir: dir, cfg: cfg, funcs: map[lambda.FunctionID]*function{},
+		wake: make(chan struct{}, 1), full: make(chan struct{}, 1), ended: make(chan struct{}),
+		free: sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }},
+	}, nil
 }
 
 // function returns a function's log for reading now. That of a function nobody
@@ -166,16 +175,24 @@ func (w *Writer) Append(now time.Time, requestID string, line []byte) {
 	f := w.f
 	f.mu.Lock()
 	n := f.number(w.stream)
-	if len(f.buf)+len(line)+128 > f.logs.cfg.Buffer {
+	had := cap(f.buf)
+	if need := len(f.buf) + len(line) + 128; need > f.logs.cfg.Buffer ||
+		need > had && f.logs.held.Load() > int64(f.logs.cfg.Memory) {
 		f.dropped++
 		f.mu.Unlock()
 		return
+	}
+	if f.buf == nil {
+		f.buf = *f.logs.free.Get().(*[]byte)
 	}
 	if f.dropped > 0 {
 		f.buf = record(f.buf, now, n, "", fmt.Appendf(nil, "LOGS_DROPPED Lines: %d\tReason: written faster than they can be kept", f.dropped))
 		f.dropped = 0
 	}
 	f.buf = record(f.buf, now, n, requestID, line)
+	if has := cap(f.buf); has != had {
+		f.logs.held.Add(int64(has - had))
+	}
 	first, full := !f.dirty, len(f.buf) > f.logs.cfg.Buffer/4
 	f.dirty = true
 	f.mu.Unlock()
@@ -285,8 +302,7 @@ func (f *function) flush() error {
 		f.mu.Unlock()
 		return nil
 	}
-	f.buf, f.spare = f.spare[:0], nil
-	f.dirty = false
+	f.buf, f.dirty = nil, false
 	names := make(map[int]string, len(f.streams))
 	for s, n := range f.streams {
 		names[n] = s
@@ -296,8 +312,10 @@ func (f *function) flush() error {
 	}
 	f.mu.Unlock()
 	err := f.write(b, names)
+	f.logs.held.Add(-int64(cap(b)))
 	if cap(b) <= 64<<10 {
-		f.spare = b
+		b = b[:0]
+		f.logs.free.Put(&b)
 	}
 	f.mu.Lock()
 	close(f.grew)

@@ -122,6 +122,31 @@ func TestFloodIsBoundedAndCounted(t *testing.T) {
 	}
 }
 
+// Many functions that write together are bounded together, and what is written out is free again.
+func TestMemoryOfAllFunctionsIsBounded(t *testing.T) {
+	const bound = 1 << 20
+	l := open(t, t.TempDir(), LogsConfig{Memory: bound})
+	line := make([]byte, 10<<10)
+	for round := range 2 {
+		var held, dropped int
+		for i := range 50 { // each would take 100 KB
+			w := l.Open(lambda.FunctionID{Account: "1", Region: "r", Name: fmt.Sprintf("fn%d", i)}, "", "s")
+			for range 10 {
+				w.Append(noon, "r", line)
+			}
+			held += cap(w.f.buf)
+			dropped += w.f.dropped
+		}
+		if held > bound+bound/4 || dropped == 0 {
+			t.Errorf("round %d: %d bytes are held, %d lines dropped", round, held, dropped)
+		}
+		l.flush()
+		if n := l.held.Load(); n != 0 {
+			t.Errorf("%d bytes are held when nothing is", n)
+		}
+	}
+}
+
 // A line that a crash cut short is skipped, and the log goes on after it.
 func TestTornLineIsSkipped(t *testing.T) {
 	dir := t.TempDir()
