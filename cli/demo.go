@@ -32,6 +32,8 @@ type Options struct {
 	// Bootstrap is the executable of the Go example. If it is empty, it is looked
 	// for beside the running executable, and else built.
 	Bootstrap string
+	// Program is the command to type for this program (default lambent).
+	Program string
 	// Colour lets words stand out, as on a terminal.
 	Colour bool
 }
@@ -48,7 +50,7 @@ func NewDemo(serve func(ctx context.Context) (endpoint string, stop func() error
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			ctx, w := cmd.Context(), cmd.OutOrStdout()
-			o.Colour = bool(terminal(w))
+			o.Colour, o.Program = bool(terminal(w)), os.Args[0]
 			own := o.Endpoint == ""
 			if own {
 				var stop func() error
@@ -204,7 +206,7 @@ func (d *demo) table(runs []run) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.kind, millis(r.took),
 			field(r.log, "Duration"), field(r.log, "Init Duration"), field(r.log, "Max Memory Used"), short(d.text(r.answer)))
 	}
-	t.Flush() // to memory
+	_ = t.Flush() // to memory
 	for i, line := range strings.Split(strings.TrimRight(b.String(), "\n"), "\n") {
 		switch {
 		case i == 0:
@@ -244,7 +246,7 @@ func (d *demo) usage(e examples.Example) {
 %s
   export AWS_ENDPOINT_URL=%s AWS_REGION=%s AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
   aws lambda invoke --function-name %s --cli-binary-format raw-in-base64-out --payload '%s' /dev/stdout
-  lambent logs %s --follow
+  %s logs %s --follow
 (version 1 of the aws CLI does without --cli-binary-format raw-in-base64-out)
-`, d.bold("Call them yourself:"), d.options.Endpoint, d.options.Region, e.Name, e.Event, e.Name)
+`, d.bold("Call them yourself:"), d.options.Endpoint, d.options.Region, e.Name, e.Event, first(d.options.Program, "lambent"), e.Name)
 }
