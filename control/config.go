@@ -132,8 +132,9 @@ type given struct {
 	CapacityProvider *types.CapacityProviderConfig
 }
 
-// apply checks what a caller gave and merges it into a configuration.
-func (c *Control) apply(cfg *lambda.Config, g *given) error {
+// apply checks what a caller gave and merges it into the configuration of a
+// function in a region.
+func (c *Control) apply(region string, cfg *lambda.Config, g *given) error {
 	switch {
 	case g.VpcConfig != nil && (len(g.VpcConfig.SubnetIds) > 0 || len(g.VpcConfig.SecurityGroupIds) > 0):
 		return notBuilt("VpcConfig")
@@ -156,6 +157,11 @@ func (c *Control) apply(cfg *lambda.Config, g *given) error {
 	}
 	if len(g.Layers) > lambda.MaxLayers {
 		return refuse("Cannot reference more than %d layers.", lambda.MaxLayers)
+	}
+	for _, layer := range g.Layers { // arn:partition:lambda:region:…
+		if parts := strings.SplitN(layer, ":", 5); len(parts) == 5 && parts[3] != "" && parts[3] != region {
+			return refuse("Layers are not in the same region as the function. Layers are expected to be in region %s.", region)
+		}
 	}
 	if len(g.Layers) > 0 {
 		return refuse("Layer version %s does not exist.", g.Layers[0])

@@ -83,9 +83,10 @@ func (c *Control) find(id lambda.FunctionID, echo string) (*catalog.Entry, error
 	return nil, lambda.NotFound(echo)
 }
 
-// changeable refuses to change $LATEST while it is being made or changed.
+// changeable refuses to change $LATEST while it is being made or changed, and
+// when it could not be made: such a function is to be deleted.
 func changeable(v *lambda.Version) error {
-	if v.State == lambda.Pending {
+	if v.State == lambda.Pending || v.State == lambda.Failed {
 		return v.State.Conflict()
 	}
 	if v.Update == lambda.UpdateInProgress {

@@ -11,6 +11,9 @@ import (
 	"github.com/lambent-run/lambent/lambda"
 )
 
+// maxName is the length of a function's name (AWS API reference, CreateFunction).
+const maxName = 64
+
 // CreateFunction makes a function, Pending until Run has prepared it, and with
 // Publish its first version.
 func (c *Control) CreateFunction(ctx context.Context, at lambda.Scope, in *awslambda.CreateFunctionInput) (*awslambda.CreateFunctionOutput, error) {
@@ -19,6 +22,9 @@ func (c *Control) CreateFunction(ctx context.Context, at lambda.Scope, in *awsla
 		return nil, err
 	}
 	switch {
+	case len(ref.Name) > maxName: // in an ARN, where the model's own limit does not see it
+		return nil, refuse("1 validation error detected: Value '%s' at 'functionName' failed to satisfy constraint: "+
+			"Member must have length less than or equal to %d", ref.Name, maxName)
 	case in.PackageType == types.PackageTypeImage || in.Code.ImageUri != nil:
 		return nil, notBuilt("PackageType Image")
 	case in.CodeSigningConfigArn != nil:
@@ -40,7 +46,7 @@ func (c *Control) CreateFunction(ctx context.Context, at lambda.Scope, in *awsla
 	if len(in.Architectures) > 0 {
 		cfg.Arch = string(in.Architectures[0])
 	}
-	err = c.apply(&cfg, &given{
+	err = c.apply(at.Region, &cfg, &given{
 		in.Description, in.Role, in.Handler, in.Runtime, in.Timeout, in.MemorySize, in.EphemeralStorage, in.Environment,
 		in.DeadLetterConfig, in.KMSKeyArn, in.TracingConfig, in.LoggingConfig, in.SnapStart, in.Layers, in.VpcConfig,
 		in.FileSystemConfigs, in.ImageConfig, in.DurableConfig, in.CapacityProviderConfig,
@@ -54,7 +60,9 @@ func (c *Control) CreateFunction(ctx context.Context, at lambda.Scope, in *awsla
 	}
 	c.packages.RLock()
 	defer c.packages.RUnlock()
-	if cfg.Code, err = c.take(ctx, &source{in.Code.ZipFile, in.Code.S3Bucket, in.Code.S3Key}); err != nil {
+	if cfg.Code, err = c.take(ctx, &source{
+		in.Code.ZipFile, in.Code.S3Bucket, in.Code.S3Key, in.Code.S3ObjectStorageMode, in.Code.SourceKMSKeyArn,
+	}); err != nil {
 		return nil, err
 	}
 	v := &lambda.Version{
@@ -88,12 +96,20 @@ func (c *Control) CreateFunction(ctx context.Context, at lambda.Scope, in *awsla
 type source struct {
 	zip         []byte
 	bucket, key *string
+	mode        types.S3ObjectStorageMode
+	kmsKey      *string
 }
 
 // take stores the package that a request brings.
 func (c *Control) take(ctx context.Context, s *source) (lambda.Code256, error) {
 	if s.bucket != nil || s.key != nil {
 		return lambda.Code256{}, notBuilt("Code from S3")
+	}
+	if s.mode == types.S3ObjectStorageModeReference {
+		return lambda.Code256{}, notBuilt("S3ObjectStorageMode REFERENCE")
+	}
+	if value(s.kmsKey) != "" { // AWS would keep the package encrypted with it
+		return lambda.Code256{}, notBuilt("SourceKMSKeyArn")
 	}
 	if s.zip == nil {
 		return lambda.Code256{}, refuse("Please provide a source for function code.")
@@ -157,15 +173,15 @@ func (c *Control) DeleteFunction(ctx context.Context, at lambda.Scope, in *awsla
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.find(ref.FunctionID, ref.FunctionID.ARN()); err != nil {
-		return nil, err
-	}
 	_, numbered := lambda.ParseVersion(ref.Qualifier)
-	switch {
+	switch { // whether the function exists or not
 	case ref.Qualifier == lambda.Latest:
 		return nil, refuse("$LATEST version cannot be deleted without deleting the function.")
 	case ref.Qualifier != "" && !numbered:
 		return nil, refuse("Deletion of aliases is not currently supported.")
+	}
+	if _, err := c.find(ref.FunctionID, ref.FunctionID.ARN()); err != nil {
+		return nil, err
 	}
 	err = c.Catalog.Update(ctx, ref.FunctionID, func(tx *catalog.Tx) error {
 		e := tx.Entry()

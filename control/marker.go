@@ -9,12 +9,17 @@ import (
 // callers sealed in base64, and stays good while the list changes, since it says
 // what has been seen and not how much.
 type marker struct {
+	Form    int    `json:"f"` // markerForm
 	Name    string `json:"n,omitempty"`
 	Version int64  `json:"v,omitempty"`
 	Within  bool   `json:"w,omitempty"` // more versions of Name may follow
 }
 
+// markerForm tells a marker from one that another version of the program made.
+const markerForm = 1
+
 func (m marker) encode() *string {
+	m.Form = markerForm
 	b, err := json.Marshal(m)
 	if err != nil {
 		panic(err) // it holds nothing that cannot be marshalled
@@ -30,8 +35,8 @@ func parseMarker(s *string) (m marker, err error) {
 	if err == nil {
 		err = json.Unmarshal(b, &m)
 	}
-	if err != nil {
-		return m, refuse("The marker is not valid.")
+	if err != nil || m.Form != markerForm {
+		return marker{}, refuse("The marker is not valid.")
 	}
 	return m, nil
 }

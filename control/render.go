@@ -55,7 +55,7 @@ func render(v *lambda.Version, arn string) *types.FunctionConfiguration {
 			SystemLogLevel:      types.SystemLogLevel(v.Logging.System),
 			LogGroup:            ptr(v.Logging.Group),
 		},
-		RuntimeVersionConfig: &types.RuntimeVersionConfig{RuntimeVersionArn: ptr(runtimeARN(v.ID.Region, v.Runtime))},
+		RuntimeVersionConfig: &types.RuntimeVersionConfig{RuntimeVersionArn: ptr(runtimeARN(v.ID.Region, v.Runtime, v.Arch))},
 		State:                types.State(v.State),
 		LastUpdateStatus:     types.LastUpdateStatus(v.Update),
 	}
@@ -95,9 +95,9 @@ func brief(v *lambda.Version, arn string) types.FunctionConfiguration {
 }
 
 // runtimeARN names the build of a runtime. AWS's hashes are of its own builds;
-// this one is of the runtime's name, so that it is stable.
-func runtimeARN(region, runtime string) string {
-	sum := sha256.Sum256([]byte(runtime))
+// this one is of the runtime's name and architecture, so that it is stable.
+func runtimeARN(region, runtime, arch string) string {
+	sum := sha256.Sum256([]byte(runtime + "/" + arch))
 	return "arn:" + lambda.Partition(region) + ":lambda:" + region + "::runtime:" + hex.EncodeToString(sum[:])
 }
 

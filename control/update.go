@@ -35,7 +35,7 @@ func (c *Control) UpdateFunctionCode(ctx context.Context, at lambda.Scope, in *a
 	}
 	c.packages.RLock()
 	defer c.packages.RUnlock()
-	code, err := c.take(ctx, &source{in.ZipFile, in.S3Bucket, in.S3Key})
+	code, err := c.take(ctx, &source{in.ZipFile, in.S3Bucket, in.S3Key, in.S3ObjectStorageMode, in.SourceKMSKeyArn})
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (c *Control) UpdateFunctionConfiguration(ctx context.Context, at lambda.Sco
 		return nil, err
 	}
 	v, _, err := c.update(ctx, ref, in.RevisionId, false, func(cfg *lambda.Config) error {
-		return c.apply(cfg, &given{
+		return c.apply(at.Region, cfg, &given{
 			in.Description, in.Role, in.Handler, in.Runtime, in.Timeout, in.MemorySize, in.EphemeralStorage, in.Environment,
 			in.DeadLetterConfig, in.KMSKeyArn, in.TracingConfig, in.LoggingConfig, in.SnapStart, in.Layers, in.VpcConfig,
 			in.FileSystemConfigs, in.ImageConfig, in.DurableConfig, in.CapacityProviderConfig,

@@ -49,12 +49,16 @@ func (c *Control) PublishVersion(ctx context.Context, at lambda.Scope, in *awsla
 	if err != nil {
 		return nil, err
 	}
+	if unfinished(v) {
+		c.enqueue(v.ID)
+	}
 	return shaped[awslambda.PublishVersionOutput](render(v, v.ID.Qualified(v.Number))), nil
 }
 
 // publish makes the next version of what $LATEST is in tx, or returns the last
 // one if that was made of the same. A version made of code that is being
-// prepared is Pending until it is. RevisionId of $LATEST changes with a new one.
+// prepared, or could not be, is Pending until it has been tried: the caller has
+// it prepared. RevisionId of $LATEST changes with a new one.
 func (c *Control) publish(tx *catalog.Tx, description *string) *lambda.Version {
 	e := tx.Entry()
 	latest := e.Versions[lambda.Latest]
@@ -71,11 +75,13 @@ func (c *Control) publish(tx *catalog.Tx, description *string) *lambda.Version {
 	v.Source, v.Serving = source, nil
 	v.Deployment, v.RevisionID = c.NewID(), c.NewID()
 	set(&v.Description, description)
-	if unfinished(latest) {
+	if unfinished(latest) || latest.Update == lambda.UpdateFailed {
 		v.State, v.StateReason, v.StateReasonCode = lambda.Pending, "The function is being created.", "Creating"
 		v.Update, v.UpdateReason, v.UpdateReasonCode = lambda.UpdateNone, "", ""
 	} else {
 		v.State, v.Update, v.UpdateReason, v.UpdateReasonCode = lambda.Active, lambda.UpdateSuccessful, "", ""
+	}
+	if !unfinished(latest) { // else it has a new one already
 		now := *latest
 		now.RevisionID = c.NewID()
 		tx.PutVersion(&now)
