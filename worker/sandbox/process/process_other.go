@@ -1,0 +1,25 @@
+//go:build unix && !linux
+
+package process
+
+import (
+	"os/exec"
+	"syscall"
+
+	"github.com/lambent-run/lambent/worker/sandbox"
+)
+
+// groups are Linux's.
+type groups struct{}
+
+func findGroups() groups                         { return groups{} }
+func (groups) any() bool                         { return false }
+func (groups) has(string) bool                   { return false }
+func (groups) close() error                      { return nil }
+func (groups) make(*sandbox.Spec) (group, error) { return nil, nil }
+func rusage(int) sandbox.Stats                   { return sandbox.Stats{} }
+
+func launch(cmd *exec.Cmd, _ group) error {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return cmd.Start()
+}
