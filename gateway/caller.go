@@ -1,0 +1,93 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"syscall"
+
+	"github.com/lambent-run/lambent/lambda"
+)
+
+// own tells the server's own paths from those of AWS's services.
+func own(path string) bool {
+	return strings.HasPrefix(path, "/_lambent/") || strings.HasPrefix(path, "/_localstack/")
+}
+
+// identity is what a signature says about its maker, before anyone has checked
+// it: "Credential=<access key>/<date>/<region>/<service>/aws4_request".
+type identity struct{ key, region, service string }
+
+// caller reads the credential scope from an Authorization header, or from the
+// query parameter of a presigned URL. What is absent or malformed stays empty.
+func caller(authorization, query string) identity {
+	scope := query
+	if _, rest, ok := strings.Cut(authorization, "Credential="); ok {
+		scope, _, _ = strings.Cut(rest, ",")
+	}
+	key, rest, ok := strings.Cut(scope, "/")
+	if !ok {
+		return identity{}
+	}
+	_, rest, _ = strings.Cut(rest, "/") // the date
+	region, rest, _ := strings.Cut(rest, "/")
+	service, _, _ := strings.Cut(rest, "/")
+	return identity{key, region, strings.TrimSpace(service)}
+}
+
+// scope is where a request acts: the account of a 12-digit access key, else the
+// default one; the region it was signed for, else the default one.
+func (i identity) scope(def lambda.Scope) lambda.Scope {
+	at := def
+	if account(i.key) {
+		at.Account = i.key
+	}
+	if region(i.region) {
+		at.Region = i.region
+	}
+	return at
+}
+
+// serviceOf names the service that a request is for: what it was signed for, or
+// what its headers give away. An unsigned request without a target is for Lambda.
+func (i identity) serviceOf(r *http.Request) string {
+	if i.service != "" {
+		return i.service
+	}
+	if target := r.Header.Get("X-Amz-Target"); target != "" {
+		name, _, _ := strings.Cut(target, ".")
+		name, _, _ = strings.Cut(name, "_")
+		return strings.ToLower(strings.TrimPrefix(name, "Amazon"))
+	}
+	return "lambda"
+}
+
+func account(key string) bool {
+	if len(key) != 12 {
+		return false
+	}
+	for i := range len(key) {
+		if key[i] < '0' || key[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// region keeps out what could not stand in an ARN or a path.
+func region(s string) bool {
+	if len(s) < 3 || len(s) > 32 {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// tooManyFiles is how accept fails when descriptors have run out.
+func tooManyFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
