@@ -1,0 +1,307 @@
+//go:build linux
+
+// Package cgroup gives each environment control groups of its own: limits on
+// memory, CPU and processes, freezing, killing, and what was used. The drivers
+// of sandboxes use it. It starts no goroutine.
+//
+// Three kinds of host are served: version 2 alone; version 1 alone; and both,
+// where the controllers are on version 1 and freezing and killing, which need no
+// controller, are on version 2.
+//
+// All groups of one server are below a directory lambent-* at the root of each
+// hierarchy, on which the server holds a lock for as long as it lives. A
+// directory that can be locked is left over: whoever looks next removes it.
+package cgroup
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const prefix = "lambent-"
+
+// Host is the control groups of this server. Make one with Find.
+type Host struct {
+	v1      map[string]string // our directory by controller, on version 1
+	v2      string            // our directory on version 2; "" if there is none
+	v2has   []string          // controllers on version 2
+	primary string            // the one of them that is locked: made first, removed last
+	lock    *os.File
+	seq     atomic.Uint64
+}
+
+// controllers are those that limits need.
+var controllers = []string{"memory", "pids", "cpu"}
+
+// hierarchies finds where control groups are mounted: version 1 by controller,
+// and version 2.
+func hierarchies() (v1 map[string]string, v2 string, err error) {
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, "", err
+	}
+	v1 = map[string]string{}
+	for line := range strings.Lines(string(b)) {
+		left, right, _ := strings.Cut(line, " - ")
+		l, r := strings.Fields(left), strings.Fields(right)
+		if len(l) < 5 || len(r) < 3 {
+			continue
+		}
+		switch r[0] {
+		case "cgroup2":
+			v2 = l[4]
+		case "cgroup":
+			for c := range strings.SplitSeq(r[2], ",") {
+				if slices.Contains(controllers, c) || c == "freezer" {
+					v1[c] = l[4]
+				}
+			}
+		}
+	}
+	return v1, v2, nil
+}
+
+// Find makes this server's directories, and removes those that servers which are
+// gone have left, with the processes in them. Its error says what is missing.
+func Find() (*Host, error) {
+	mounts, unified, err := hierarchies()
+	if err != nil {
+		return nil, err
+	}
+	if len(mounts) == 0 && unified == "" {
+		return nil, errors.New("no control groups are mounted at /sys/fs/cgroup")
+	}
+	if unified != "" {
+		delete(mounts, "freezer")
+	}
+	first := unified
+	if first == "" {
+		if first = mounts["memory"]; first == "" {
+			return nil, errors.New("the memory controller of the control groups is not mounted")
+		}
+	}
+	h := &Host{v1: map[string]string{}}
+	name, err := h.claim(first)
+	if err != nil {
+		return nil, fmt.Errorf("make a control group (it takes root, or a delegated group): %w", err)
+	}
+	for c, mount := range mounts {
+		dir := filepath.Join(mount, name)
+		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			h.Close()
+			return nil, fmt.Errorf("make a control group: %w", err)
+		}
+		h.v1[c] = dir
+	}
+	if unified != "" {
+		h.v2 = h.primary
+		for _, c := range controllers {
+			if _, old := h.v1[c]; old {
+				continue
+			}
+			if err := handDown(unified, h.v2, c); err != nil && c == "memory" {
+				h.Close()
+				return nil, fmt.Errorf("hand the memory controller down to %s: %w", h.v2, err)
+			} else if err == nil {
+				h.v2has = append(h.v2has, c)
+			}
+		}
+	}
+	h.sweep(first, mounts)
+	return h, nil
+}
+
+// claim makes a directory of a new name and locks it.
+func (h *Host) claim(mount string) (name string, err error) {
+	for range 10 {
+		var b [6]byte
+		rand.Read(b[:])
+		name = prefix + hex.EncodeToString(b[:])
+		dir := filepath.Join(mount, name)
+		if err = os.Mkdir(dir, 0o755); err != nil {
+			return "", err
+		}
+		f, err := os.Open(dir)
+		if err != nil {
+			continue // another server swept it before it was locked
+		}
+		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil && exists(dir) {
+			h.primary, h.lock = dir, f
+			return name, nil
+		}
+		f.Close()
+	}
+	return "", fmt.Errorf("%s: others remove what is made: %w", mount, err)
+}
+
+// write sets a file of a control group; unlike os.WriteFile it makes none.
+func write(path, value string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(value)
+	f.Close()
+	return err
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// handDown lets the groups below ours use a controller of version 2.
+func handDown(mount, ours, controller string) error {
+	add := "+" + controller
+	err := write(filepath.Join(mount, "cgroup.subtree_control"), add)
+	if errors.Is(err, unix.EBUSY) && exists(filepath.Join(mount, "cgroup.type")) {
+		// In a container the top is a group like any other, and one with processes
+		// in it hands nothing down. They go aside.
+		if err := moveAside(mount); err != nil {
+			return err
+		}
+		err = write(filepath.Join(mount, "cgroup.subtree_control"), add)
+	}
+	if err != nil {
+		return err
+	}
+	return write(filepath.Join(ours, "cgroup.subtree_control"), add)
+}
+
+func moveAside(mount string) error {
+	aside := filepath.Join(mount, "container")
+	if err := os.Mkdir(aside, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	for _, pid := range processes(mount) {
+		err := write(filepath.Join(aside, "cgroup.procs"), strconv.Itoa(pid))
+		if err != nil && !errors.Is(err, unix.ESRCH) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Has tells whether a limit on "memory", "pids" or "cpu" can be set.
+func (h *Host) Has(controller string) bool {
+	_, ok := h.v1[controller]
+	return ok || slices.Contains(h.v2has, controller)
+}
+
+// Freezes tells whether groups can be frozen.
+func (h *Host) Freezes() bool { return h.v2 != "" || h.v1["freezer"] != "" }
+
+// sweep removes what servers that are gone left in any hierarchy.
+func (h *Host) sweep(first string, mounts map[string]string) {
+	entries, _ := os.ReadDir(first)
+	for _, e := range entries {
+		dir := filepath.Join(first, e.Name())
+		if !strings.HasPrefix(e.Name(), prefix) || dir == h.primary {
+			continue
+		}
+		f, err := os.Open(dir)
+		if err != nil {
+			continue
+		}
+		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			dirs := []string{}
+			for _, m := range mounts {
+				dirs = append(dirs, filepath.Join(m, e.Name()))
+			}
+			for _, d := range append(dirs, dir) {
+				removeTree(d)
+			}
+		}
+		f.Close()
+	}
+}
+
+// removeTree kills what is in the groups below dir, and removes them and it.
+func removeTree(dir string) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if e.IsDir() {
+			sub := filepath.Join(dir, e.Name())
+			_ = empty(sub)
+			_ = remove(sub)
+		}
+	}
+	_ = remove(dir)
+}
+
+// processes lists those in one group.
+func processes(dir string) []int {
+	b, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for s := range strings.FieldsSeq(string(b)) {
+		if pid, err := strconv.Atoi(s); err == nil && pid > 1 { // 0 is one of a process namespace we do not see
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// empty kills every process of the group at dir and waits until none is left.
+// Those that are killed must be reaped meanwhile by their parents.
+func empty(dir string) error {
+	_ = write(filepath.Join(dir, "freezer.state"), "THAWED") // version 1: the frozen do not die
+	all := write(filepath.Join(dir, "cgroup.kill"), "1") == nil
+	for wait, until := 50*time.Microsecond, time.Now().Add(30*time.Second); ; wait = min(2*wait, 10*time.Millisecond) {
+		pids := processes(dir)
+		if len(pids) == 0 {
+			return nil
+		}
+		if time.Now().After(until) {
+			return fmt.Errorf("%s: processes %v do not end", dir, pids)
+		}
+		if !all {
+			for _, pid := range pids {
+				_ = syscall.Kill(pid, syscall.SIGKILL) // it may be gone by now
+			}
+		}
+		time.Sleep(wait)
+	}
+}
+
+// remove removes the group at dir, whose last process may still be on its way out.
+func remove(dir string) error {
+	for wait := 100 * time.Microsecond; ; wait *= 2 {
+		err := os.Remove(dir)
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if !errors.Is(err, unix.EBUSY) || wait > 500*time.Millisecond {
+			return err
+		}
+		time.Sleep(wait)
+	}
+}
+
+// Close removes the server's directories. Every group must be closed before.
+func (h *Host) Close() error {
+	var errs []error
+	for _, dir := range h.v1 {
+		errs = append(errs, remove(dir))
+	}
+	if h.primary != "" {
+		errs = append(errs, remove(h.primary))
+		h.lock.Close()
+	}
+	return errors.Join(errs...)
+}

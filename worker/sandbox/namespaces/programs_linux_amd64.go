@@ -1,0 +1,11 @@
+package namespaces
+
+import (
+	"debug/elf"
+	_ "embed" // the programs
+)
+
+//go:embed holder/holder_amd64.bin
+var holder []byte
+
+const machine = elf.EM_X86_64

@@ -1,0 +1,258 @@
+//go:build linux && (amd64 || arm64)
+
+package namespaces
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lambent-run/lambent/worker/sandbox"
+	"github.com/lambent-run/lambent/worker/sandbox/cgroup"
+)
+
+// entry is what a thread takes along into a sandbox.
+type entry struct {
+	b      *blank
+	spec   *sandbox.Spec
+	group  *cgroup.Group
+	mounts []mounted
+	files  []uintptr // descriptors of the process, the last for the gate to report on
+	tmp    *os.File  // the sandbox's /tmp; set by enter
+	child  *child    // set by enter
+}
+
+// mounted is a detached mount and its place.
+type mounted struct {
+	fd     int
+	inside string
+}
+
+// Start turns the blank into an environment.
+func (b *blank) Start(ctx context.Context, spec *sandbox.Spec) (_ sandbox.Sandbox, err error) {
+	if !b.use() {
+		return nil, errUsed
+	}
+	s := &box{d: b.d, blank: b, spec: spec, done: make(chan struct{})}
+	var undo []func()
+	defer func() {
+		if err == nil {
+			return
+		}
+		err = fmt.Errorf("start %s: %w", spec.Name, err)
+		if e := b.remove(); e != nil {
+			err = errors.Join(err, e)
+		}
+		for _, f := range undo {
+			f()
+		}
+		if s.group != nil {
+			s.group.Close()
+		}
+	}()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(spec.Argv) == 0 {
+		return nil, errors.New("no program")
+	}
+	e := &entry{b: b, spec: spec}
+	defer e.close()
+	if err := e.gather(); err != nil {
+		return nil, err
+	}
+
+	limits := cgroup.Limits{Memory: spec.Memory, CPU: spec.CPU, Pids: spec.Pids}
+	if limits.Memory > 0 {
+		limits.Memory += spec.Storage // see memory.go
+	}
+	if s.group, err = b.d.groups.New(spec.Name, limits); err != nil {
+		return nil, err
+	}
+	e.group = s.group
+
+	var out, report [2]int
+	if err := unix.Pipe2(out[:], unix.O_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("pipe: %w", err)
+	}
+	defer unix.Close(out[1])
+	if err := unix.SetNonblock(out[0], true); err != nil {
+		unix.Close(out[0])
+		return nil, fmt.Errorf("pipe: %w", err)
+	}
+	s.output = os.NewFile(uintptr(out[0]), "output")
+	undo = append(undo, func() { s.output.Close() })
+	// The process may open it again, as /dev/stdout.
+	if err := unix.Fchown(out[1], b.user(), group); err != nil {
+		return nil, fmt.Errorf("chown pipe: %w", err)
+	}
+	e.files = []uintptr{b.d.null.Fd(), uintptr(out[1]), uintptr(out[1])}
+	if spec.Socket {
+		conn, theirs, err := socket()
+		if err != nil {
+			return nil, err
+		}
+		defer unix.Close(theirs)
+		s.socket = conn
+		undo = append(undo, func() { conn.Close() })
+		e.files = append(e.files, uintptr(theirs))
+	}
+	if err := unix.Pipe2(report[:], unix.O_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("pipe: %w", err)
+	}
+	defer unix.Close(report[0])
+	e.files = append(e.files, uintptr(report[1]))
+
+	err = aside(e.enter)
+	unix.Close(report[1])
+	if e.tmp != nil {
+		undo = append(undo, func() { e.tmp.Close() })
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.child = e.child
+	if err := reported(report[0], spec.Argv[0]); err != nil {
+		b.holder.signal(unix.SIGKILL)
+		s.child.wait()
+		s.child.close()
+		return nil, err
+	}
+	s.group.Entered()
+	s.tmp = e.tmp
+	s.run()
+	return s, nil
+}
+
+// gather opens what is to be mounted, while the host's paths can be seen.
+func (e *entry) gather() error {
+	add := func(fd int, err error, inside string) error {
+		if err == nil {
+			e.mounts = append(e.mounts, mounted{fd, inside})
+		}
+		return err
+	}
+	fd, err := detach(e.spec.Task, readOnly)
+	if err := add(fd, err, "/var/task"); err != nil {
+		return err
+	}
+	if len(e.spec.Layers) > 0 {
+		fd, err := layered(e.spec.Layers)
+		if err := add(fd, err, "/opt"); err != nil {
+			return err
+		}
+	}
+	for _, bind := range e.spec.Binds {
+		if err := e.b.d.root.point(bind.Host, bind.Inside); err != nil {
+			return err
+		}
+		fd, err := detach(bind.Host, readOnly)
+		if err := add(fd, err, bind.Inside); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *entry) close() {
+	for _, m := range e.mounts {
+		unix.Close(m.fd)
+	}
+}
+
+// enter runs on a thread of its own, which it takes into the sandbox.
+func (e *entry) enter() error {
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return fmt.Errorf("unshare: %w", err)
+	}
+	if err := unix.Setns(e.b.holder.fd, spaces); err != nil {
+		return fmt.Errorf("setns: %w", err)
+	}
+	for _, m := range e.mounts {
+		if err := attach(m.fd, m.inside); err != nil {
+			return err
+		}
+	}
+	if err := unix.Mount("", "/tmp", "", unix.MS_REMOUNT|unix.MS_NOSUID|unix.MS_NODEV, tmpfs(e.spec.Storage)); err != nil {
+		return fmt.Errorf("size /tmp: %w", err)
+	}
+	tmp, err := unix.Open("/tmp", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open /tmp: %w", err)
+	}
+	e.tmp = os.NewFile(uintptr(tmp), "/tmp")
+	// What the process must never have again goes first: the thread's bounding
+	// set is that of its children.
+	for c := range e.b.d.lastCap + 1 {
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil {
+			return fmt.Errorf("drop capability %d: %w", c, err)
+		}
+	}
+	sys := &syscall.SysProcAttr{
+		Setsid:     true,
+		Credential: &syscall.Credential{Uid: uint32(e.b.user()), Gid: group},
+	}
+	if fd, ok := e.group.Clone(); ok {
+		sys.UseCgroupFD, sys.CgroupFD = true, fd
+	}
+	if err := e.group.Enter(); err != nil {
+		return err
+	}
+	argv := append([]string{"gate", strconv.Itoa(len(e.files) - 1)}, e.spec.Argv...)
+	e.child, err = e.b.d.fork(argv, &syscall.ProcAttr{Dir: e.spec.Dir, Env: e.spec.Env, Files: e.files, Sys: sys})
+	if err != nil {
+		return fmt.Errorf("fork in %s: %w", e.spec.Dir, err)
+	}
+	return nil
+}
+
+// steps of the gate; see holder/holder_amd64.s.
+var steps = []string{"", "prlimit", "capset", "no_new_privs", "close_range", "seccomp"}
+
+// reported reads what the gate has to say: nothing, once it has become the
+// function.
+func reported(fd int, program string) error {
+	var b [8]byte
+	n, err := unix.Read(fd, b[:])
+	for errors.Is(err, unix.EINTR) {
+		n, err = unix.Read(fd, b[:])
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("read the gate's report: %w", err)
+	case n == 0:
+		return nil
+	case n < len(b):
+		return errors.New("the gate's report is cut short")
+	}
+	errno := unix.Errno(binary.LittleEndian.Uint32(b[:]))
+	step := binary.LittleEndian.Uint32(b[4:])
+	if int(step) < len(steps) {
+		return fmt.Errorf("%s: %w", steps[step], errno)
+	}
+	return &os.PathError{Op: "exec", Path: program, Err: errno}
+}
+
+// socket makes a connected pair: a connection for the caller, a descriptor for
+// the process.
+func socket() (net.Conn, int, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, -1, fmt.Errorf("socketpair: %w", err)
+	}
+	f := os.NewFile(uintptr(pair[0]), "socket")
+	defer f.Close() // the connection has a copy
+	conn, err := net.FileConn(f)
+	if err != nil {
+		unix.Close(pair[1])
+		return nil, -1, fmt.Errorf("socketpair: %w", err)
+	}
+	return conn, pair[1], nil
+}

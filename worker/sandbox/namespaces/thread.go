@@ -1,0 +1,30 @@
+//go:build linux && (amd64 || arm64)
+
+package namespaces
+
+import (
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// aside runs fn on an operating system thread that ends afterwards, so that fn
+// may change what threads have of their own: namespaces, root, control group,
+// capabilities.
+func aside(fn func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() == os.Getpid() {
+			// The first thread of a process never ends. It is kept busy here while
+			// another one does it.
+			err := aside(fn)
+			runtime.UnlockOSThread()
+			done <- err
+			return
+		}
+		done <- fn() // a goroutine that ends while locked takes its thread along
+	}()
+	return <-done
+}
