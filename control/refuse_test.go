@@ -59,6 +59,14 @@ func TestRefusalsAreWordedAndChangeNothing(t *testing.T) {
 	if _, err := c.CreateAlias(t.Context(), home, aliasTo("fn", "live", "1", nil)); err != nil {
 		t.Fatal(err)
 	}
+	describe(t, c, "fn", "two")
+	publish(t, c, "fn")
+	if _, err := c.CreateAlias(t.Context(), home, aliasTo("fn", "next", lambda.Latest, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.CreateAlias(t.Context(), home, aliasTo("fn", "trial", "1", map[string]float64{"2": 0.1})); err != nil {
+		t.Fatal(err)
+	}
 	before := c.Catalog.Get(id("fn"))
 
 	large := map[string]string{"LARGE_VAR": strings.Repeat("x", 4081)}
@@ -151,8 +159,33 @@ func TestRefusalsAreWordedAndChangeNothing(t *testing.T) {
 			"$LATEST version cannot be deleted without deleting the function."},
 		{"the removal of an alias as a version", deleting("fn", "live"), lambda.InvalidParameterValue,
 			"Deletion of aliases is not currently supported."},
-		{"the removal of a version that an alias leads to", deleting("fn", "1"), lambda.ResourceConflict,
-			"Version 1 of function fn is referenced by alias live."},
+		{"the removal of a version that an alias leads to, by weight", deleting("fn", "2"), lambda.ResourceConflict,
+			"Version 2 of function fn is referenced by alias trial."},
+		{"weights on an alias of $LATEST", func(ctx context.Context, c *Control) error {
+			_, err := c.UpdateAlias(ctx, home, &awslambda.UpdateAliasInput{FunctionName: ptr("fn"), Name: ptr("next"),
+				RoutingConfig: &types.AliasRoutingConfiguration{AdditionalVersionWeights: map[string]float64{"1": 0.5}}})
+			return err
+		}, lambda.InvalidParameterValue, "$LATEST is not supported for an alias pointing to more than 1 version"},
+		{"the move of an alias to its other version", func(ctx context.Context, c *Control) error {
+			_, err := c.UpdateAlias(ctx, home,
+				&awslambda.UpdateAliasInput{FunctionName: ptr("fn"), Name: ptr("trial"), FunctionVersion: ptr("2")})
+			return err
+		}, lambda.InvalidParameterValue,
+			"Invalid function version 2. Function version 2 is already included in routing configuration."},
+		{"the move of an alias to no version", func(ctx context.Context, c *Control) error {
+			_, err := c.UpdateAlias(ctx, home,
+				&awslambda.UpdateAliasInput{FunctionName: ptr("fn"), Name: ptr("live"), FunctionVersion: ptr("10")})
+			return err
+		}, lambda.ResourceNotFound, "Function not found: " + arn + "fn:10"},
+		{"tags of a code signing configuration", func(ctx context.Context, c *Control) error {
+			_, err := c.ListTags(ctx, home, tagsOf("arn:aws:lambda:us-east-1:111111111111:code-signing-config:csc-0123456789abcdefg"))
+			return err
+		}, lambda.ResourceNotFound, "The Lambda code signing configuration " +
+			"arn:aws:lambda:us-east-1:111111111111:code-signing-config:csc-0123456789abcdefg can not be found."},
+		{"tags in another region", func(ctx context.Context, c *Control) error {
+			_, err := c.ListTags(ctx, home, tagsOf("arn:aws:lambda:us-west-2:111111111111:function:fn"))
+			return err
+		}, lambda.ResourceNotFound, "Functions from 'us-west-2' are not reachable in this region ('us-east-1')"},
 		{"the update of an alias that does not exist", func(ctx context.Context, c *Control) error {
 			_, err := c.UpdateAlias(ctx, home, &awslambda.UpdateAliasInput{FunctionName: ptr("fn"), Name: ptr("none")})
 			return err
