@@ -312,14 +312,14 @@ func (g *Group) awaitFrozen() error {
 // Kill ends every process of the group and returns when none is left. Their
 // parents must reap them meanwhile.
 func (g *Group) Kill() error {
-	var errs []error
 	if g.v2 != "" {
-		errs = append(errs, empty(g.v2))
+		return empty(g.v2) // the others have the same processes
 	}
-	for _, dir := range g.v1 {
-		errs = append(errs, empty(dir))
+	// The frozen do not die, and the freezer's group has them all.
+	if dir, ok := g.v1["freezer"]; ok {
+		return empty(dir)
 	}
-	return errors.Join(errs...)
+	return empty(g.v1["memory"])
 }
 
 // Close removes the group, which must be empty.

@@ -242,7 +242,8 @@ func removeTree(dir string) {
 	_ = remove(dir)
 }
 
-// processes lists those in one group.
+// processes lists those in one group. On version 1 a thread of this process that
+// started something there may not have ended yet; that does not count.
 func processes(dir string) []int {
 	b, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
 	if err != nil {
@@ -250,7 +251,7 @@ func processes(dir string) []int {
 	}
 	var pids []int
 	for s := range strings.FieldsSeq(string(b)) {
-		if pid, err := strconv.Atoi(s); err == nil && pid > 1 { // 0 is one of a process namespace we do not see
+		if pid, err := strconv.Atoi(s); err == nil && pid > 1 && pid != os.Getpid() { // 0 is one of a process namespace we do not see
 			pids = append(pids, pid)
 		}
 	}

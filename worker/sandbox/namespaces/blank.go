@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lambent-run/lambent/worker/sandbox"
+	"github.com/lambent-run/lambent/worker/sandbox/cgroup"
 )
 
 const (
@@ -43,7 +44,7 @@ func (d *Driver) Prepare(ctx context.Context) (sandbox.Blank, error) {
 		return nil, err
 	}
 	b := &blank{d: d, slot: slot}
-	if err := aside(b.build); err != nil {
+	if err := cgroup.Aside(b.build); err != nil {
 		b.remove()
 		return nil, fmt.Errorf("make a blank sandbox: %w", err)
 	}

@@ -26,6 +26,7 @@ type box struct {
 	output *os.File
 	socket net.Conn
 	tmp    *os.File // its /tmp, to measure
+	alarm  *cgroup.Alarm
 
 	done chan struct{} // closed when child has ended and exit is set
 	exit sandbox.Exit
@@ -47,6 +48,9 @@ func (s *box) run() {
 		s.exit.OOM = s.over.Load() || s.group.OOM()
 		close(s.done)
 	})
+	if s.spec.Memory > 0 && s.spec.Storage > 0 {
+		s.wg.Go(s.watch)
+	}
 }
 
 func (s *box) Listener() net.Listener { return s.blank.l }
@@ -106,12 +110,13 @@ func (s *box) remove() error {
 		errs[0] = nil
 	}
 	_ = s.group.Thaw() // on version 1 the frozen die only then
+	s.alarm.Close()
 	<-s.done
+	s.wg.Wait()
 	errs = append(errs, s.blank.remove())
 	s.child.close()
 	s.tmp.Close()
 	errs = append(errs, s.group.Close())
-	s.wg.Wait()
 	s.d.mu.Lock()
 	delete(s.d.boxes, s)
 	s.d.mu.Unlock()

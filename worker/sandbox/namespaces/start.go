@@ -110,7 +110,7 @@ func (b *blank) Start(ctx context.Context, spec *sandbox.Spec) (_ sandbox.Sandbo
 	defer unix.Close(report[0])
 	e.files = append(e.files, uintptr(report[1]))
 
-	err = aside(e.enter)
+	err = cgroup.Aside(e.enter)
 	unix.Close(report[1])
 	if e.tmp != nil {
 		undo = append(undo, func() { e.tmp.Close() })
@@ -126,7 +126,7 @@ func (b *blank) Start(ctx context.Context, spec *sandbox.Spec) (_ sandbox.Sandbo
 		return nil, err
 	}
 	s.group.Entered()
-	s.tmp = e.tmp
+	s.tmp, s.alarm = e.tmp, s.group.Alarm()
 	s.run()
 	return s, nil
 }

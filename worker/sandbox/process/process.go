@@ -87,7 +87,10 @@ func (d *Driver) Capabilities() sandbox.Capabilities {
 }
 
 // Prepare makes a directory and a listener.
-func (d *Driver) Prepare(context.Context) (sandbox.Blank, error) {
+func (d *Driver) Prepare(ctx context.Context) (sandbox.Blank, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp(d.dir, "env-")
 	if err != nil {
 		return nil, fmt.Errorf("prepare: %w", err)
@@ -96,7 +99,9 @@ func (d *Driver) Prepare(context.Context) (sandbox.Blank, error) {
 		os.RemoveAll(dir)
 		return nil, fmt.Errorf("prepare: %w", err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false) // it costs, and there is one path
+	l, err := lc.Listen(ctx, "tcp4", "127.0.0.1:0")
 	if err != nil {
 		os.RemoveAll(dir)
 		return nil, fmt.Errorf("prepare: %w", err)

@@ -3,7 +3,6 @@ package process
 import (
 	"os"
 	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -74,16 +73,12 @@ func launch(cmd *exec.Cmd, g group) error {
 	if fd, ok := c.Clone(); ok {
 		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, fd
 	}
-	started := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		err := c.Enter()
-		if err == nil {
-			err = cmd.Start()
+	err := cgroup.Aside(func() error {
+		if err := c.Enter(); err != nil {
+			return err
 		}
-		started <- err
-	}()
-	err := <-started
+		return cmd.Start()
+	})
 	c.Entered()
 	if err == nil {
 		limit(cmd.Process.Pid)

@@ -1,6 +1,6 @@
-//go:build linux && (amd64 || arm64)
+//go:build linux
 
-package namespaces
+package cgroup
 
 import (
 	"os"
@@ -9,17 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// aside runs fn on an operating system thread that ends afterwards, so that fn
-// may change what threads have of their own: namespaces, root, control group,
-// capabilities.
-func aside(fn func() error) error {
+// Aside runs fn on an operating system thread that ends afterwards, so that fn
+// may change what threads have of their own, such as their control groups,
+// namespaces and capabilities, and start processes that inherit it.
+func Aside(fn func() error) error {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread()
 		if unix.Gettid() == os.Getpid() {
 			// The first thread of a process never ends. It is kept busy here while
 			// another one does it.
-			err := aside(fn)
+			err := Aside(fn)
 			runtime.UnlockOSThread()
 			done <- err
 			return
