@@ -156,7 +156,7 @@ func publish(t testing.TB, c *Control, name string) string {
 	return *out.Version
 }
 
-// refusal is a request and the answer to it: what the tables of refusals hold.
+// refusal is a request and the answer to it, a row of the tables of refusals.
 type refusal struct {
 	what    string
 	ask     func(ctx context.Context, c *Control) error
