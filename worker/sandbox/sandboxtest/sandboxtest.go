@@ -142,7 +142,7 @@ const (
 	exitSeven  = "exit 7"
 	crash      = "kill -SEGV $$"
 	forever    = "echo up; while :; do sleep 1000; done"
-	onTerm     = "trap 'echo asked; exit 3' TERM; echo up; while :; do sleep 0.01; done"
+	onTerm     = "import os, signal, time\ndef asked(*_):\n  os.write(1, b'asked\\n')\n  os._exit(3)\nsignal.signal(signal.SIGTERM, asked)\nprint('up', flush=True)\nwhile True: time.sleep(1000)"
 	count      = "while :; do echo x; sleep 0.002; done"
 	greetAPI   = "import os, _socket\nh, p = os.environ['AWS_LAMBDA_RUNTIME_API'].split(':')\nc = _socket.socket()\nc.connect((h, int(p)))\nc.send(b'hello from ' + os.environ['WHO'].encode() + b'\\n')\nprint(c.recv(100).decode())"
 	greetOn3   = "import _socket\nc = _socket.socket(fileno=3)\nc.send(b'hello\\n')\nprint(c.recv(100).decode())"
