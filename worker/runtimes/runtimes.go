@@ -8,8 +8,10 @@
 // Runtime API over the inherited socket. For provided.* the package brings its
 // own client.
 //
-// Interpreters are looked for when a Set is made, each asked once for its
-// version, and not watched after. The package starts no goroutine.
+// Interpreters are looked for when a Set is first asked, each asked once for its
+// version, and not watched after. The client for Python is then compiled by each,
+// into a file beside it: an interpreter would otherwise do so at every start, for
+// as long as it takes to start. The package starts no goroutine.
 package runtimes
 
 import (
@@ -51,6 +53,7 @@ type interpreter struct {
 	path         string // resolved
 	major, minor int
 	version      string
+	client       string // name of our client's file, compiled if it could be
 }
 
 // Mapping says what serves a runtime here.
@@ -74,9 +77,9 @@ func (m Mapping) String() string {
 
 // Identifiers of the runtimes that can be served, in AWS's spelling.
 var identifiers = []string{
-	"provided.al2023", "provided.al2",
+	"provided.al2023", "provided.al2", "provided",
 	"python3.15", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10", "python3.9", "python3.8",
-	"nodejs26.x", "nodejs24.x", "nodejs22.x", "nodejs20.x", "nodejs18.x", "nodejs16.x",
+	"nodejs26.x", "nodejs24.x", "nodejs22.x", "nodejs20.x", "nodejs18.x", "nodejs16.x", "nodejs14.x", "nodejs12.x",
 }
 
 // New writes the embedded files under dir, if they are not there, and returns
@@ -186,15 +189,43 @@ func nearest(all []interpreter, distance func(*interpreter) int) *interpreter {
 
 func abs(n int) int { return max(n, -n) }
 
-// python starts without site and without variables of the environment: the
-// client sets the search path itself, and both cost time.
+// python starts without site: it would bring the host's packages into the
+// function, and costs time. The client does for functions what they need of it.
 func (s *Set) python(i *interpreter) worker.Command {
 	return worker.Command{
-		Argv:   []string{i.path, "-I", "-S", "-X", "utf8", "/var/runtime/bootstrap.py"},
-		Env:    []string{"PYTHONPATH=/var/runtime", "_LAMBENT_SOCKET=3"},
+		Argv:   []string{i.path, "-S", "-X", "utf8", "/var/runtime/" + i.client},
+		Env:    []string{"_LAMBENT_SOCKET=3"},
 		Binds:  append(prefix(i.path), sandbox.Bind{Host: s.dir, Inside: "/var/runtime"}),
 		Socket: true,
 	}
+}
+
+// compile has an interpreter compile the client for itself and returns the name
+// of the file that it is to run: the source if that cannot be, which only costs
+// time. The paths in the code are those inside a sandbox.
+func (s *Set) compile(i *interpreter) string {
+	const source = "bootstrap.py"
+	name := "bootstrap-" + strings.ReplaceAll(strings.TrimPrefix(i.version, "Python "), " ", "_") + ".pyc"
+	target := filepath.Join(s.dir, name)
+	if _, err := os.Stat(target); err == nil {
+		return name
+	}
+	temp, err := os.MkdirTemp(s.dir, "new-")
+	if err != nil {
+		return source
+	}
+	defer os.RemoveAll(temp)
+	const script = `import sys, py_compile as p
+p.compile(sys.argv[1], sys.argv[2], sys.argv[3], doraise=True, invalidation_mode=p.PycInvalidationMode.UNCHECKED_HASH)`
+	made := filepath.Join(temp, name)
+	if _, err := run(i.path, "-I", "-S", "-c", script, filepath.Join(s.dir, source), made, "/var/runtime/"+source); err != nil {
+		return source
+	}
+	// Made elsewhere first, so that no sandbox sees half of it or may not read it.
+	if os.Chmod(made, 0o644) != nil || os.Rename(made, target) != nil {
+		return source
+	}
+	return name
 }
 
 func (s *Set) node(i *interpreter, major int) worker.Command {
@@ -246,6 +277,9 @@ var (
 
 func (s *Set) look() {
 	s.pythons = lookFor(pythonName, func(i *interpreter) bool { return i.major == 3 && i.minor >= 8 })
+	for i := range s.pythons {
+		s.pythons[i].client = s.compile(&s.pythons[i])
+	}
 	s.nodes = lookFor(nodeName, func(i *interpreter) bool { return i.major >= 12 })
 }
 
@@ -286,11 +320,7 @@ func binary(path string) bool {
 
 // ask runs an interpreter for its version.
 func ask(path string) (interpreter, bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "--version")
-	cmd.Env = []string{"PATH=/usr/bin:/bin"}
-	out, err := cmd.Output()
+	out, err := run(path, "--version")
 	m := number.FindStringSubmatch(string(out))
 	if err != nil || m == nil {
 		return interpreter{}, false
@@ -299,4 +329,14 @@ func ask(path string) (interpreter, bool) {
 	i.major, _ = strconv.Atoi(m[1])
 	i.minor, _ = strconv.Atoi(m[2])
 	return i, true
+}
+
+// run runs an interpreter to its end and returns what it printed.
+func run(path string, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env = []string{"PATH=/usr/bin:/bin"}
+	cmd.WaitDelay = time.Second
+	return cmd.Output()
 }

@@ -8,6 +8,9 @@
 // alive, so that an empty loop is noticed: it ends a callback's wait, and an
 // async handler whose promise nothing can settle any more.
 //
+// Shapes, texts and formats are those of aws-lambda-ric: 3.x for runtimes up to
+// nodejs22.x, 4.x from nodejs24.x on, which knows no callbacks.
+//
 // It runs on every Node from version 12 on, which is why it is written as if
 // the language had not grown since.
 
@@ -22,99 +25,133 @@ const TASK_ROOT = env.LAMBDA_TASK_ROOT || '/var/task';
 const HANDLER = env._HANDLER || '';
 const SOCKET = env._LAMBENT_SOCKET;
 delete env._LAMBENT_SOCKET;
-const LOG_JSON = env.AWS_LAMBDA_LOG_FORMAT === 'JSON';
+const LOG_JSON = (env.AWS_LAMBDA_LOG_FORMAT || '').toUpperCase() === 'JSON';
+// Of the runtime's identifier: what serves it may be another version.
 const MAJOR = Number((/nodejs(\d+)/.exec(env.AWS_EXECUTION_ENV || '') || [])[1] || process.versions.node.split('.')[0]);
+const CALLBACKS = MAJOR < 24;
 
 const API = '/2018-06-01/runtime/';
 const NEXT = 'GET ' + API + 'invocation/next HTTP/1.1\r\nHost: lambda\r\n\r\n';
 
-// Errors that the runtime itself names.
+// Errors that the runtime itself names. Their classes are without the prefix,
+// which JSON logs show.
 
-function fault(kind, message) {
-  const e = new Error(message);
-  e.name = kind;
-  Error.captureStackTrace(e, fault); // its first line has the name
-  return e;
+const faults = {};
+for (const kind of [
+  'ImportModuleError', 'HandlerNotFound', 'MalformedHandlerName', 'UserCodeSyntaxError', 'MalformedStreamingHandler',
+  'InvalidStreamingOperation', 'UnhandledPromiseRejection', 'CallbackHandlerDeprecated', 'JSONStringifyError', 'NodejsExit',
+]) {
+  faults[kind] = { [kind]: class extends Error {} }[kind];
+  Object.defineProperty(faults[kind].prototype, 'name', { value: 'Runtime.' + kind, writable: true, configurable: true });
 }
 
 function isError(e) {
-  return e instanceof Error || (e && typeof e === 'object' && typeof e.name === 'string' && typeof e.message === 'string' && 'stack' in e);
+  return (
+    util.types.isNativeError(e) || e instanceof Error ||
+    (e && e.name && e.message && e.stack && typeof e.name === 'string' && typeof e.message === 'string' && typeof e.stack === 'string')
+  );
 }
 
-// describe is an error in the shape that AWS's runtime posts.
+// describe is an error in the shape that is posted.
 function describe(e) {
-  if (isError(e)) {
-    return { errorType: String(e.name), errorMessage: String(e.message), trace: String(e.stack || '').split('\n') };
+  try {
+    if (isError(e)) {
+      const plain = (text) => text.replace(/\x7f/g, '%7F'); // no byte of a header
+      return { errorType: plain(e.name), errorMessage: plain(e.message), trace: plain(e.stack).split('\n') };
+    }
+    return { errorType: typeof e, errorMessage: String(e), trace: [] };
+  } catch (_) {
+    return {
+      errorType: 'handled',
+      errorMessage: 'callback called with Error argument, but there was a problem while retrieving one or more of its message, name, and stack',
+      trace: [],
+    };
   }
-  return { errorType: typeof e, errorMessage: e === undefined || e === null ? String(e) : typeof e === 'object' ? util.inspect(e) : String(e), trace: [] };
 }
 
-// logged is an error as the log shows it, with what its maker added to it.
-function logged(e) {
-  if (!isError(e)) return { errorType: typeof e, errorMessage: e, stack: [] };
-  const out = { errorType: e.name, errorMessage: e.message };
-  for (const k of Object.keys(e)) if (!(k in out) && k !== 'stack' && k !== 'name' && k !== 'message') out[k] = e[k];
-  out.stack = String(e.stack || '').split('\n');
-  return out;
+function intoError(e) {
+  return e instanceof Error ? e : new Error(e);
 }
 
 // Logging.
 
 let requestId; // of the invocation under way; undefined before the first
+let tenantId;
 const LEVELS = { TRACE: 1, DEBUG: 2, INFO: 3, WARN: 4, ERROR: 5, FATAL: 6 };
 const LEAST = LEVELS[(env.AWS_LAMBDA_LOG_LEVEL || '').toUpperCase()] || LEVELS.TRACE;
 
+function className(e) {
+  return (e.constructor && e.constructor.name) || 'UnknownError';
+}
+
+function stackOf(e) {
+  return typeof e.stack === 'string' ? e.stack.split('\n') : [];
+}
+
 function plainErrors(key, v) {
-  return v instanceof Error ? Object.assign({ errorType: v.name, errorMessage: v.message, stackTrace: String(v.stack).split('\n') }, v) : v;
+  return v instanceof Error ? Object.assign({ errorType: className(v), errorMessage: v.message, stackTrace: stackOf(v) }, v) : v;
 }
 
 function line(level, args) {
   const now = new Date().toISOString();
-  if (!LOG_JSON) return now + '\t' + requestId + '\t' + level + '\t' + util.format.apply(util, args) + '\n';
+  if (!LOG_JSON) return now + '\t' + requestId + '\t' + level + '\t' + util.format.apply(util, args);
   const out = { timestamp: now, level: level, requestId: requestId };
-  const first = args.find((a) => a instanceof Error);
+  if (tenantId !== undefined) out.tenantId = tenantId;
   if (args.length === 1) {
     out.message = args[0];
     try {
-      return JSON.stringify(out, plainErrors) + '\n';
-    } catch (e) {} // circular, or holds what JSON has no form for
+      return JSON.stringify(out, plainErrors);
+    } catch (_) {
+      out.message = util.format(args[0]); // circular, or what JSON has no form for
+      return JSON.stringify(out);
+    }
   }
   out.message = util.format.apply(util, args);
+  const first = args.find((a) => a instanceof Error);
   if (first) {
-    out.errorType = first.name;
+    out.errorType = className(first);
     out.errorMessage = first.message;
-    out.stackTrace = String(first.stack).split('\n');
+    out.stackTrace = stackOf(first);
   }
-  return JSON.stringify(out) + '\n';
+  return JSON.stringify(out);
 }
 
 function write(level, args) {
-  if (LEVELS[level] >= LEAST) process.stdout.write(line(level, args));
+  if (LEVELS[level] >= LEAST) process.stdout.write(line(level, args) + '\n');
 }
 
-for (const [name, level] of [['trace', 'TRACE'], ['debug', 'DEBUG'], ['log', 'INFO'], ['info', 'INFO'], ['warn', 'WARN'], ['error', 'ERROR'], ['fatal', 'FATAL']]) {
+for (const [name, level] of [
+  ['trace', 'TRACE'], ['debug', 'DEBUG'], ['log', 'INFO'], ['info', 'INFO'], ['warn', 'WARN'], ['error', 'ERROR'], ['fatal', 'FATAL'],
+]) {
   console[name] = function () {
-    write(level, Array.prototype.slice.call(arguments));
+    write(level, arguments.length ? Array.prototype.slice.call(arguments) : [undefined]);
   };
 }
 
 function logError(what, e) {
-  if (LOG_JSON) {
-    if (LEVELS.ERROR >= LEAST) {
-      process.stdout.write(JSON.stringify(Object.assign({ timestamp: new Date().toISOString(), level: 'ERROR', requestId: requestId, message: logged(e) })) + '\n');
-    }
-    return;
+  e = intoError(e);
+  if (LOG_JSON) return write('ERROR', [e]);
+  let text;
+  try {
+    text = JSON.stringify(e, (key, v) => {
+      if (!(v instanceof Error)) return v;
+      const out = Object.assign({ errorType: v.name, errorMessage: v.message, code: v.code }, v);
+      if (typeof v.stack === 'string') out.stack = v.stack.split('\n');
+      return out;
+    });
+  } catch (_) {
+    text = JSON.stringify(describe(e));
   }
-  write('ERROR', [what + ' \t' + JSON.stringify(logged(e))]);
+  write('ERROR', [what, '\t' + text]);
 }
 
 // The connection. One request is under way at a time, except that the poll for
 // the next event is sent along with an answer.
 
 let socket;
-let buffered = Buffer.alloc(0);
+let polling = false; // a poll is out: nothing else may be sent
 let owed = 0; // answers to posts that come before the next event
-let onEvent = () => {};
+let onEvent = null;
 let onPosted = null; // called when nothing is owed
 
 function connect() {
@@ -130,45 +167,66 @@ function connect() {
   socket.on('close', () => process.exit(0)); // the platform has ended this environment
 }
 
+let pieces = []; // received, not yet used
+let have = 0; // bytes in pieces
+let need = 0; // bytes that the response under way has, when that is known
+
 function received(data) {
-  buffered = buffered.length ? Buffer.concat([buffered, data]) : data;
-  for (;;) {
-    const end = buffered.indexOf('\r\n\r\n');
-    if (end < 0) return;
-    const head = buffered.toString('latin1', 0, end);
+  pieces.push(data);
+  have += data.length;
+  if (have < need) return;
+  let buffer = pieces.length === 1 ? data : Buffer.concat(pieces);
+  const ready = [];
+  for (need = 0; ; ) {
+    const end = buffer.indexOf('\r\n\r\n');
+    if (end < 0) break;
+    const head = buffer.toString('latin1', 0, end);
     const m = /\r\ncontent-length: *(\d+)/i.exec(head);
-    const length = m ? Number(m[1]) : 0;
-    if (buffered.length < end + 4 + length) return;
-    const body = buffered.slice(end + 4, end + 4 + length);
-    buffered = buffered.slice(end + 4 + length);
-    if (owed > 0) {
-      owed--;
-      if (owed === 0 && onPosted) onPosted();
-      continue; // a refused answer is the platform's to report
-    }
-    if (head.slice(9, 12) !== '200') {
-      process.stderr.write('the Runtime API answered a poll with ' + head.split('\r\n')[0] + '\n');
-      process.exit(1);
-    }
-    const headers = {};
-    for (const l of head.split('\r\n').slice(1)) {
-      const i = l.indexOf(':');
-      headers[l.slice(0, i).toLowerCase()] = Buffer.from(l.slice(i + 1).trim(), 'latin1').toString('utf8');
-    }
-    onEvent(headers, body);
+    need = end + 4 + (m ? Number(m[1]) : 0);
+    if (buffer.length < need) break;
+    ready.push([head, buffer.slice(end + 4, need)]);
+    buffer = buffer.slice(need);
+    need = 0;
   }
+  pieces = buffer.length ? [buffer] : [];
+  have = buffer.length;
+  for (const r of ready) response(r[0], r[1]);
 }
 
-function head(what, length, extra) {
-  return 'POST ' + API + what + ' HTTP/1.1\r\nHost: lambda\r\nContent-Type: application/json\r\n' + (extra || '') + 'Content-Length: ' + length + '\r\n\r\n';
+function response(head, body) {
+  if (owed > 0) {
+    owed--; // a refused answer is the platform's to report
+    if (owed === 0 && onPosted) onPosted();
+    return;
+  }
+  polling = false;
+  if (head.slice(9, 12) !== '200') {
+    process.stderr.write('the Runtime API answered a poll with ' + head.split('\r\n')[0] + '\n');
+    process.exit(1);
+  }
+  const headers = {};
+  for (const l of head.split('\r\n').slice(1)) {
+    const i = l.indexOf(':');
+    const v = l.slice(i + 1).trim();
+    headers[l.slice(0, i).toLowerCase()] = /[\x80-\xff]/.test(v) ? Buffer.from(v, 'latin1').toString('utf8') : v;
+  }
+  onEvent(headers, body);
 }
 
-function post(what, body, extra, poll) {
+// poll asks for the next event, behind what is to be written first.
+function poll(first) {
+  polling = true;
+  socket.ref();
+  socket.write(first + NEXT);
+}
+
+function post(what, body, extra, last) {
   owed++;
-  const size = Buffer.byteLength(body);
-  const text = head(what, size, extra) + body + (poll ? NEXT : '');
-  socket.write(text);
-  if (poll) socket.ref();
+  const text =
+    'POST ' + API + what + ' HTTP/1.1\r\nHost: lambda\r\nContent-Type: application/json\r\n' + extra +
+    'Content-Length: ' + Buffer.byteLength(body) + '\r\n\r\n' + body;
+  if (last) socket.write(text);
+  else poll(text);
 }
 
 function kindHeader(kind) {
@@ -176,77 +234,125 @@ function kindHeader(kind) {
 }
 
 // leave posts an error as the last thing this process does.
-function leave(what, e, code) {
+function leave(what, e, extra, code) {
   const d = describe(e);
   onPosted = () => process.exit(code);
-  if (socket) {
-    socket.ref();
-    post(what, JSON.stringify(d), kindHeader(d.errorType), false);
-  } else {
-    process.exit(code);
-  }
+  socket.ref();
+  post(what, JSON.stringify(d), extra + kindHeader(d.errorType), true);
 }
 
 // The handler.
 
-function exists(file) {
-  try {
-    return fs.statSync(file).isFile();
-  } catch (e) {
-    return false;
-  }
-}
-
 // isModule tells whether a .js file is an ES module, as Node itself would.
 function isModule(file) {
-  for (let dir = path.dirname(file); ; dir = path.dirname(dir)) {
+  for (let dir = path.dirname(file); path.basename(dir) !== 'node_modules'; dir = path.dirname(dir)) {
     const name = path.join(dir, 'package.json');
-    if (exists(name)) {
+    if (fs.existsSync(name)) {
       try {
         return JSON.parse(fs.readFileSync(name, 'utf8')).type === 'module';
       } catch (e) {
+        write('WARN', [name + ' cannot be read, it will be ignored for ES module detection purposes.', e]);
         return false;
       }
     }
-    if (path.basename(dir) === 'node_modules' || path.dirname(dir) === dir) return false;
+    if (path.dirname(dir) === dir) return false;
+  }
+  return false;
+}
+
+// openLayers lets import find what require finds by way of NODE_PATH, as AWS's
+// builds of Node do from version 18 on.
+function openLayers(wanted) {
+  const url = require('url');
+  const module = require('module');
+  const places = (env.NODE_PATH || '')
+    .split(':')
+    .filter((d) => path.basename(d) === 'node_modules' && fs.existsSync(d))
+    .map((d) => url.pathToFileURL(path.join(path.dirname(d), 'layer.mjs')).href);
+  if (MAJOR < 18 || places.length === 0) return;
+  const again = (specifier, e) => e.code === 'ERR_MODULE_NOT_FOUND' && !/^(\.{0,2}\/|#|[a-z]+:)/i.test(specifier);
+  if (module.registerHooks) {
+    module.registerHooks({
+      resolve(specifier, context, next) {
+        try {
+          return next(specifier, context);
+        } catch (e) {
+          if (again(specifier, e)) {
+            for (const parentURL of places) {
+              try {
+                return next(specifier, Object.assign({}, context, { parentURL }));
+              } catch (_) {} // not there; the error to tell is the first
+            }
+          }
+          throw e;
+        }
+      },
+    });
+  } else if (module.register && wanted) {
+    // Such hooks run in a thread of their own, which takes time to start.
+    const source =
+      'const again = ' + again + ';\nconst places = ' + JSON.stringify(places) + ';\n' +
+      'export async function resolve(specifier, context, next) {\n' +
+      '  try { return await next(specifier, context); } catch (e) {\n' +
+      '    if (again(specifier, e)) for (const parentURL of places) {\n' +
+      '      try { return await next(specifier, { ...context, parentURL }); } catch {}\n' +
+      '    }\n    throw e;\n  }\n}\n';
+    module.register('data:text/javascript,' + encodeURIComponent(source));
   }
 }
 
-const importModule = (file) => import(require('url').pathToFileURL(file).href);
+function importModule(file) {
+  openLayers(true);
+  return import(require('url').pathToFileURL(file).href);
+}
+
+function requireModule(file) {
+  openLayers(false);
+  return require(file);
+}
 
 async function load(root, name) {
   const base = path.resolve(TASK_ROOT, root, name);
-  if (exists(base)) return require(base);
-  if (exists(base + '.js')) return isModule(base + '.js') ? importModule(base + '.js') : require(base + '.js');
-  if (exists(base + '.mjs')) return importModule(base + '.mjs');
-  if (exists(base + '.cjs')) return require(base + '.cjs');
-  return require(require.resolve(root ? root + '/' + name : name, { paths: [TASK_ROOT, path.resolve(TASK_ROOT, root)] }));
+  if (fs.existsSync(base)) return requireModule(base);
+  if (fs.existsSync(base + '.js')) return isModule(base + '.js') ? importModule(base + '.js') : requireModule(base + '.js');
+  if (fs.existsSync(base + '.mjs')) return importModule(base + '.mjs');
+  if (fs.existsSync(base + '.cjs')) return requireModule(base + '.cjs');
+  return requireModule(require.resolve(name, { paths: [TASK_ROOT, path.resolve(TASK_ROOT, root)] }));
 }
 
 const STREAM = Symbol.for('aws.lambda.runtime.handler.streaming');
+const HIGH_WATER_MARK = Symbol.for('aws.lambda.runtime.handler.streaming.highWaterMark');
 
 async function findHandler() {
   if (HANDLER.includes('..')) {
-    throw fault('Runtime.MalformedHandlerName', `'${HANDLER}' is not a valid handler name. Use absolute paths when specifying root directories in handler names.`);
+    throw new faults.MalformedHandlerName(
+      `'${HANDLER}' is not a valid handler name. Use absolute paths when specifying root directories in handler names.`
+    );
   }
   const slash = HANDLER.lastIndexOf('/');
-  const m = /^([^.]*)\.(.+)$/.exec(HANDLER.slice(slash + 1));
-  if (!m || !m[1]) throw fault('Runtime.MalformedHandlerName', 'Bad handler');
+  const m = /^([^.]*)\.(.*)$/.exec(HANDLER.slice(slash + 1));
+  if (!m) throw new faults.MalformedHandlerName('Bad handler');
   let found;
   try {
-    found = await load(HANDLER.slice(0, Math.max(slash, 0)), m[1]);
+    found = await load(HANDLER.slice(0, slash + 1), m[1]);
   } catch (e) {
-    if (e instanceof SyntaxError) throw fault('Runtime.UserCodeSyntaxError', e.toString());
-    if (e && (e.code === 'MODULE_NOT_FOUND' || e.code === 'ERR_MODULE_NOT_FOUND')) throw fault('Runtime.ImportModuleError', e.toString());
+    if (e instanceof SyntaxError) {
+      const f = new faults.UserCodeSyntaxError(String(e));
+      if (!CALLBACKS) Object.defineProperty(f, 'stack', { value: e.stack });
+      throw f;
+    }
+    if (e && e.code === 'MODULE_NOT_FOUND') throw new faults.ImportModuleError(String(e));
     throw e;
   }
-  for (const part of m[2].split('.')) found = found === undefined || found === null ? undefined : found[part];
-  if (found === undefined || found === null) throw fault('Runtime.HandlerNotFound', HANDLER + ' is undefined or not exported');
-  if (typeof found !== 'function') throw fault('Runtime.HandlerNotFound', HANDLER + ' is not a function');
-  if (MAJOR >= 24 && !found[STREAM] && found.length >= 3) {
-    throw fault(
-      'Runtime.CallbackHandlerDeprecated',
-      'AWS Lambda has removed support for callback-based function handlers starting with Node.js 24. ' +
+  for (const part of m[2].split('.')) found = found && found[part];
+  if (!found) throw new faults.HandlerNotFound(HANDLER + ' is undefined or not exported');
+  if (typeof found !== 'function') throw new faults.HandlerNotFound(HANDLER + ' is not a function');
+  if (found[STREAM] && found[STREAM] !== 'response') {
+    throw new faults.MalformedStreamingHandler('Only response streaming is supported.');
+  }
+  if (!CALLBACKS && !found[STREAM] && found.length >= 3) {
+    throw new faults.CallbackHandlerDeprecated(
+      'ERROR: AWS Lambda has removed support for callback-based function handlers starting with Node.js 24. ' +
         'You need to modify this function to use a supported handler signature to use Node.js 24 or later. ' +
         'For more information see https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html.'
     );
@@ -256,266 +362,316 @@ async function findHandler() {
 
 // awslambda is the global by which handlers ask for response streaming.
 
-const PRELUDE = 'application/vnd.awslambda.http-integration-response';
-
-globalThis.awslambda = {
-  streamifyResponse(handler, options) {
-    handler[STREAM] = 'response';
-    if (options && options.highWaterMark) handler[Symbol.for('aws.lambda.runtime.handler.streaming.highWaterMark')] = options.highWaterMark;
-    return handler;
-  },
-  HttpResponseStream: class HttpResponseStream {
-    static from(stream, prelude) {
-      stream.setContentType(PRELUDE);
-      stream.write(JSON.stringify(prelude));
-      stream.write(Buffer.alloc(8));
-      return stream;
-    }
-  },
-};
+if (!/^(1|true)$/.test(env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA || '')) {
+  globalThis.awslambda = {
+    streamifyResponse(handler, options) {
+      handler[STREAM] = 'response';
+      if (options && typeof options.highWaterMark === 'number') handler[HIGH_WATER_MARK] = Math.trunc(options.highWaterMark);
+      return handler;
+    },
+    HttpResponseStream: class HttpResponseStream {
+      static from(stream, prelude) {
+        stream.setContentType('application/vnd.awslambda.http-integration-response');
+        const text = JSON.stringify(prelude);
+        stream._onBeforeFirstWrite = (write) => {
+          write(text);
+          write(new Uint8Array(8));
+        };
+        return stream;
+      }
+    },
+  };
+}
 
 // ResponseStream posts what is written to it as it comes.
 class ResponseStream extends Writable {
-  constructor(id, highWaterMark) {
+  constructor(inv, highWaterMark) {
     super(highWaterMark ? { highWaterMark } : {});
-    this.id = id;
-    this.type = 'application/octet-stream';
-    this.begun = false;
-    this.ended = false;
+    this._inv = inv;
+    this._type = 'application/octet-stream';
+    this._begun = false; // its first byte has been written to it
+    this._sent = false; // the head of the post has been sent
+    this._posted = false; // and its end
+    this._failure = undefined; // {error} to send behind what was written
   }
+
   setContentType(type) {
-    if (this.begun) throw new Error('Cannot set content-type, too late.');
-    this.type = String(type).replace(/[\r\n]/g, '');
+    if (this._begun) throw new faults.InvalidStreamingOperation('Cannot set content-type, too late.');
+    this._type = String(type).replace(/[\r\n]/g, '');
   }
-  begin() {
-    if (this.begun) return '';
-    this.begun = true;
+
+  write(chunk, encoding, callback) {
+    if (typeof chunk !== 'string' && !(chunk instanceof Uint8Array)) chunk = JSON.stringify(chunk);
+    this._first();
+    return super.write(chunk, encoding, callback);
+  }
+
+  end(chunk, encoding, callback) {
+    this._first(); // a prelude counts even if no body follows
+    return super.end(chunk, encoding, callback);
+  }
+
+  _first() {
+    if (this._begun || this._failure) return;
+    this._begun = true;
+    if (typeof this._onBeforeFirstWrite === 'function') this._onBeforeFirstWrite((b) => super.write(b));
+  }
+
+  _head() {
+    if (this._sent) return '';
+    this._sent = true;
     owed++;
     return (
-      'POST ' + API + 'invocation/' + this.id + '/response HTTP/1.1\r\nHost: lambda\r\nContent-Type: ' + this.type +
-      '\r\nLambda-Runtime-Function-Response-Mode: streaming\r\nTransfer-Encoding: chunked\r\n' +
+      'POST ' + API + 'invocation/' + this._inv.id + '/response HTTP/1.1\r\nHost: lambda\r\nContent-Type: ' + this._type + '\r\n' +
+      this._inv.echo + 'Lambda-Runtime-Function-Response-Mode: streaming\r\nTransfer-Encoding: chunked\r\n' +
       'Trailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body\r\n\r\n'
     );
   }
+
   _write(chunk, encoding, callback) {
     const b = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk, encoding);
     if (b.length === 0) return callback();
     socket.cork();
-    socket.write(this.begin() + b.length.toString(16) + '\r\n', 'latin1');
+    socket.write(this._head() + b.length.toString(16) + '\r\n', 'latin1');
     socket.write(b);
     socket.write('\r\n', callback);
     socket.uncork();
   }
+
   _final(callback) {
-    this.finish(null);
+    this._finish();
     callback();
   }
-  // finish ends the post, with an error behind what was sent if there is one.
-  finish(e) {
-    if (this.ended) return;
-    this.ended = true;
-    let tail = this.begin() + '0\r\n';
-    if (e) {
-      const d = describe(e);
+
+  // _tail is what ends the post.
+  _tail() {
+    this._posted = true;
+    let tail = this._head() + '0\r\n';
+    if (this._failure) {
+      const d = describe(this._failure.error);
       tail += kindHeader(d.errorType) + 'Lambda-Runtime-Function-Error-Body: ' + Buffer.from(JSON.stringify(d)).toString('base64') + '\r\n';
     }
-    socket.write(tail + '\r\n' + NEXT, 'latin1');
-    socket.ref();
-    over();
+    return tail + '\r\n';
+  }
+
+  // _finish ends the post and, if the handler has ended as well, the invocation.
+  _finish() {
+    if (this._posted || current !== this._inv) return;
+    const tail = this._tail();
+    if (!this._inv.handled) return void socket.write(tail);
+    current = null;
+    poll(tail);
+  }
+
+  // _fail ends the post with an error, behind what was written before.
+  _fail(error) {
+    if (this._posted) return;
+    this._failure = { error };
+    if (this.destroyed || this.writableFinished) this._finish();
+    else if (!this.writableEnded) super.end();
   }
 }
 
 // An invocation.
 
-let current = null; // {id, whenEmpty, stream}: the invocation under way
-
-function over() {
-  current = null;
-}
+let current = null; // the invocation under way
 
 function answer(inv, result) {
   if (current !== inv) return;
   let body;
   try {
     body = JSON.stringify(result === undefined ? null : result);
-    if (body === undefined) body = 'null';
-  } catch (e) {
-    return failed(inv, fault('Runtime.MarshalError', 'Unable to stringify response body: ' + e.message));
+  } catch (_) {
+    const text = 'Unable to stringify response body';
+    return failed(inv, CALLBACKS ? new Error(text) : new faults.JSONStringifyError(text));
   }
-  over();
-  post('invocation/' + inv.id + '/response', body, '', true);
+  current = null;
+  post('invocation/' + inv.id + '/response', body === undefined ? 'null' : body, inv.echo, false);
 }
 
 function failed(inv, e) {
   if (current !== inv) return;
   logError('Invoke Error', e);
-  over();
+  current = null;
   const d = describe(e);
-  post('invocation/' + inv.id + '/error', JSON.stringify(d), kindHeader(d.errorType), true);
+  post('invocation/' + inv.id + '/error', JSON.stringify(d), inv.echo + kindHeader(d.errorType), false);
+}
+
+function parsed(headers, name, what) {
+  if (!headers[name]) return undefined;
+  try {
+    return JSON.parse(headers[name]);
+  } catch (e) {
+    throw new Error('Cannot parse ' + what + ' as json: ' + e);
+  }
 }
 
 function contextOf(inv, headers, finish) {
   const deadline = Number(headers['lambda-runtime-deadline-ms']);
-  const parsed = (name) => (headers[name] ? JSON.parse(headers[name]) : undefined);
-  const context = {
+  const legacy = !CALLBACKS ? {} : {
     get callbackWaitsForEmptyEventLoop() {
       return inv.waits;
     },
     set callbackWaitsForEmptyEventLoop(v) {
       inv.waits = v;
     },
-    succeed: (result) => {
-      inv.waits = false;
-      finish(null, result);
-    },
-    fail: (e) => {
-      inv.waits = false;
-      finish(e === undefined || e === null ? 'handled' : e);
-    },
-    done: (e, result) => {
-      inv.waits = false;
-      finish(e, result);
-    },
+    succeed: (result) => finish(null, result, true),
+    fail: (e) => finish(e === undefined || e === null ? 'handled' : e, null, true),
+    done: (e, result) => finish(e, result, true),
+  };
+  const clientContext = parsed(headers, 'lambda-runtime-client-context', 'ClientContext');
+  const w3c = {};
+  if (clientContext && typeof clientContext === 'object' && 'w3c' in clientContext) {
+    for (const k of ['traceparent', 'tracestate', 'baggage']) {
+      if (clientContext.w3c && typeof clientContext.w3c[k] === 'string') w3c[k] = clientContext.w3c[k];
+    }
+    delete clientContext.w3c;
+  }
+  return Object.assign(Object.defineProperties({}, Object.getOwnPropertyDescriptors(legacy)), {
     functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
     functionName: env.AWS_LAMBDA_FUNCTION_NAME,
     memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
     logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
     logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
-    clientContext: parsed('lambda-runtime-client-context'),
-    identity: parsed('lambda-runtime-cognito-identity'),
+    clientContext: clientContext,
+    identity: parsed(headers, 'lambda-runtime-cognito-identity', 'CognitoIdentity'),
     invokedFunctionArn: headers['lambda-runtime-invoked-function-arn'],
     awsRequestId: inv.id,
-    tenantId: headers['lambda-runtime-aws-tenant-id'],
+    tenantId: tenantId,
     getRemainingTimeInMillis: () => deadline - Date.now(),
-  };
-  if (MAJOR >= 24) for (const gone of ['succeed', 'fail', 'done', 'callbackWaitsForEmptyEventLoop']) delete context[gone];
-  return context;
+  }, CALLBACKS ? {} : { xRayTraceId: headers['lambda-runtime-trace-id'], w3c: () => w3c });
 }
 
 function begin(handler, headers, body) {
-  const inv = { id: headers['lambda-runtime-aws-request-id'], waits: true, whenEmpty: null };
+  const delivery = headers['lambda-runtime-invocation-id'];
+  const inv = {
+    id: headers['lambda-runtime-aws-request-id'],
+    echo: delivery ? 'Lambda-Runtime-Invocation-Id: ' + delivery + '\r\n' : '',
+    waits: true, // a callback's result, for the event loop to be empty
+    whenEmpty: null,
+    handled: false, // a streaming handler has ended
+    stream: null,
+  };
   current = inv;
-  requestId = inv.id;
+  requestId = global[Symbol.for('aws.lambda.runtime.requestId')] = inv.id;
+  tenantId = global[Symbol.for('aws.lambda.runtime.tenantId')] = headers['lambda-runtime-aws-tenant-id'];
   if (headers['lambda-runtime-trace-id']) env._X_AMZN_TRACE_ID = headers['lambda-runtime-trace-id'];
   else delete env._X_AMZN_TRACE_ID;
   socket.unref();
-  let done = false; // a callback counts once
-  const finish = (e, result) => {
+  let done = false; // what counts is the first way to answer
+  const finish = (e, result, now) => {
     if (done) return;
     done = true;
-    const act = e !== undefined && e !== null ? () => failed(inv, e) : () => answer(inv, result);
-    if (inv.waits && !(e !== undefined && e !== null)) inv.whenEmpty = act;
-    else act();
+    if (e !== undefined && e !== null) failed(inv, e);
+    else if (now === true || !inv.waits) answer(inv, result);
+    else inv.whenEmpty = () => answer(inv, result);
   };
-  inv.whenEmpty = () => answer(inv, null); // a callback that is never called is null
+  inv.whenEmpty = () => answer(inv, null); // for a callback that is never called
   try {
-    let event;
-    try {
-      event = JSON.parse(body.toString('utf8'));
-    } catch (e) {
-      throw fault('Runtime.UnmarshalError', 'Unable to parse event: ' + e.message);
-    }
     const context = contextOf(inv, headers, finish);
+    const event = JSON.parse(body.toString('utf8'));
     if (handler[STREAM]) return streaming(inv, handler, event, context);
-    const result = handler(event, context, finish);
+    const result = CALLBACKS ? handler(event, context, (e, r) => finish(e, r)) : handler(event, context);
     if (result && typeof result.then === 'function') {
-      inv.whenEmpty = unsettled;
+      if (!done && MAJOR >= 18) inv.whenEmpty = unsettled;
       result.then(
-        (r) => {
-          if (!done) {
-            done = true;
-            answer(inv, r);
-          }
-        },
-        (e) => {
-          if (!done) {
-            done = true;
-            failed(inv, e);
-          }
-        }
+        (r) => finish(null, r, true),
+        (e) => (CALLBACKS ? context.fail(e) : failed(inv, e))
       );
-    } else if (handler.length < 3 && result !== undefined && !done && MAJOR >= 24) {
-      done = true;
+    } else if (!CALLBACKS) {
       answer(inv, result);
     }
   } catch (e) {
+    done = true;
     failed(inv, e);
   }
 }
 
 async function streaming(inv, handler, event, context) {
-  const stream = new ResponseStream(inv.id, handler[Symbol.for('aws.lambda.runtime.handler.streaming.highWaterMark')]);
+  const stream = new ResponseStream(inv, handler[HIGH_WATER_MARK]);
   inv.stream = stream;
   inv.whenEmpty = unsettled;
-  stream.on('error', () => {}); // told by finish
+  stream.on('error', () => {}); // the handler hears of it, or _fail tells
   try {
-    await handler(event, stream, context);
-    if (!stream.writableEnded && !stream.destroyed) {
-      // The handler may leave the end to a pipe that is still running.
-      inv.whenEmpty = () => stream.end();
-      if (stream.listenerCount('unpipe') === 0) stream.end();
+    const result = handler(event, stream, context);
+    if (!result || typeof result.then !== 'function') {
+      const text = 'Streaming does not support non-async handlers.';
+      throw CALLBACKS ? text : new Error(text);
     }
+    if ((await result) !== undefined) write('WARN', ['Streaming handlers ignore return values.']);
   } catch (e) {
-    if (!stream.begun && stream.writableLength === 0) {
-      stream.ended = true;
+    inv.handled = true;
+    if (!stream._begun) {
+      stream._posted = true; // never begun: told as an error of its own
       return failed(inv, e);
     }
     if (current === inv) logError('Invoke Error', e);
-    // What was written goes first.
-    if (stream.writableLength > 0) stream.once('drain', () => stream.finish(e));
-    else stream.finish(e);
+    stream._fail(e);
+  }
+  inv.handled = true;
+  if (current !== inv) return;
+  if (stream._posted) {
+    current = null;
+    poll('');
+  } else if (stream.destroyed) {
+    stream._fail(new Error('Response stream is not finished.'));
+  } else {
+    // The handler may have left the end to a pipe that is still running.
+    inv.whenEmpty = () => stream.end();
+    if (!stream.writableEnded && stream.listenerCount('unpipe') === 0) stream.end();
   }
 }
 
 // unsettled ends the process when nothing is left that could settle a promise.
 function unsettled() {
-  const e = fault(
-    'Runtime.NodejsExit',
+  const e = new faults.NodejsExit(
     'The Lambda runtime client detected an unexpected Node.js exit code. ' +
       'This is most commonly caused by a Promise that was never settled. ' +
       'For more information, see https://nodejs.org/docs/latest/api/process.html#exit-codes'
   );
-  const id = current.id;
-  logError('Invoke Error', e);
-  over();
-  leave('invocation/' + id + '/error', e, 13);
+  crashed('Invoke Error', e, 13);
 }
 
 process.on('beforeExit', () => {
-  if (!current) return;
+  if (!current || !current.whenEmpty) return;
   const act = current.whenEmpty;
   current.whenEmpty = null;
-  if (act) act();
+  act();
 });
 
+// crashed reports an error that nothing in the function caught, and ends the
+// process.
 function crashed(what, e, code) {
   logError(what, e);
+  if (onPosted) return; // it is leaving already
   const inv = current;
-  if (inv && inv.stream && inv.stream.begun) {
-    inv.stream.finish(e);
-    setImmediate(() => process.exit(code));
+  current = null;
+  if (polling) process.exit(code); // between invocations nobody is to be told
+  if (!inv) return leave('init/error', e, '', code);
+  if (inv.stream && inv.stream._sent) {
+    onPosted = () => process.exit(code);
+    if (inv.stream._posted) return process.exit(code);
+    inv.stream._failure = { error: e };
+    socket.ref();
+    socket.write(inv.stream._tail());
     return;
   }
-  over();
-  leave(inv ? 'invocation/' + inv.id + '/error' : 'init/error', e, code);
+  leave('invocation/' + inv.id + '/error', e, inv.echo, code);
 }
 
 process.on('uncaughtException', (e) => crashed('Uncaught Exception', e, 129));
-process.on('unhandledRejection', (reason) => {
-  const e = fault('Runtime.UnhandledPromiseRejection', reason === undefined ? 'undefined' : String(reason));
-  e.reason = isError(reason) ? logged(reason) : reason;
+process.on('unhandledRejection', (reason, promise) => {
+  const e = new faults.UnhandledPromiseRejection(reason);
+  e.reason = reason;
+  e.promise = promise;
   crashed('Unhandled Promise Rejection', e, 128);
 });
 
 connect();
-socket.ref();
 findHandler().then(
   (handler) => {
     onEvent = (headers, body) => begin(handler, headers, body);
-    socket.write(NEXT);
+    poll('');
   },
-  (e) => {
-    logError('Uncaught Exception', e);
-    leave('init/error', e, 1);
-  }
+  (e) => crashed('Uncaught Exception', e, 129)
 );

@@ -6,8 +6,12 @@ the function does: of the time a function needs to start, this decides the part
 that is not its own. An answer and the poll for the next event leave in one
 write.
 
-The parts of the standard library that functions expect to find prepared
-(logging) are prepared when they are first imported.
+The interpreter is started without site. What functions expect of it (search
+path, .pth files, sitecustomize) and of AWS's client (a prepared root logger) is
+done here, each when it is needed. Shapes, texts and formats are those of
+awslambdaric 4.2.
+
+It runs on every Python from version 3.8 on.
 """
 
 import posix
@@ -21,18 +25,40 @@ def _take(name, default=""):
     return default if value is None else value.decode("utf-8", "surrogateescape")
 
 
+def _set(name, value):
+    """Sets or, for None, removes a variable of this process and its children.
+
+    The module os copies the environment when it is imported, which may not have
+    happened yet.
+    """
+    os = sys.modules.get("os")
+    if os is not None:
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    key = name.encode()
+    if value is None:
+        _env.pop(key, None)
+        posix.unsetenv(key)
+    else:
+        _env[key] = value.encode("utf-8", "surrogateescape")
+        posix.putenv(key, _env[key])
+
+
 TASK_ROOT = _take("LAMBDA_TASK_ROOT", "/var/task")
 RUNTIME_DIR = _take("LAMBDA_RUNTIME_DIR", "/var/runtime")
 HANDLER = _take("_HANDLER")
 SOCKET = _take("_LAMBENT_SOCKET")
-LOG_JSON = _take("AWS_LAMBDA_LOG_FORMAT") == "JSON"
+LOG_JSON = _take("AWS_LAMBDA_LOG_FORMAT").upper() == "JSON"
 LOG_LEVEL = _take("AWS_LAMBDA_LOG_LEVEL").upper()
-MEMORY = _take("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+RUNTIME = _take("AWS_EXECUTION_ENV")
 
 API = "/2018-06-01/runtime/"
 NEXT = b"GET " + API.encode() + b"invocation/next HTTP/1.1\r\nHost: lambda\r\n\r\n"
 
 request_id = ""  # of the invocation under way
+tenant_id = None  # likewise
 
 
 # The connection.
@@ -57,10 +83,19 @@ class Connection:
         self.owed = 0  # answers to posts that have not been read yet
 
     def fill(self):
-        more = self.socket.recv(65536)
+        try:
+            more = self.socket.recv(65536)
+        except ConnectionError:
+            more = b""
         if not more:
             posix._exit(0)  # the platform has ended this environment
         return more
+
+    def send(self, data):
+        try:
+            self.socket.sendall(data)
+        except ConnectionError:
+            pass  # the next read tells what the platform had to say before
 
     def response(self):
         """Reads one response: its status, headers and body."""
@@ -90,22 +125,21 @@ class Connection:
 
     def next(self):
         """Waits for the next event, whose poll has been sent."""
-        while self.owed:
-            self.owed -= 1
-            self.response()  # a refused answer is the platform's to report
+        self.drain()  # a refused answer is the platform's to report
         status, headers, body = self.response()
         if status != 200:
             sys.exit("the Runtime API answered %d to a poll: %s" % (status, body.decode("utf-8", "replace")))
         return headers, body
 
-    def post(self, path, body, headers=b"", poll=True):
+    def post(self, path, body, headers=b"", kind=b"application/json", poll=True):
         self.owed += 1
-        head = b"POST %sHost: lambda\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n" % (
-            (API + path + " HTTP/1.1\r\n").encode(),
+        head = b"POST %s HTTP/1.1\r\nHost: lambda\r\nContent-Type: %s\r\n%sContent-Length: %d\r\n\r\n" % (
+            (API + path).encode(),
+            kind,
             headers,
             len(body),
         )
-        self.socket.sendall(b"".join((head, body, NEXT)) if poll else head + body)
+        self.send(b"".join((head, body, NEXT)) if poll else head + body)
 
     def drain(self):
         """Reads the answers that are owed."""
@@ -121,9 +155,9 @@ class _Scan:
     strict = True
     object_hook = None
     object_pairs_hook = None
+    array_hook = None
     parse_float = float
     parse_int = int
-    memo = {}
 
     @staticmethod
     def parse_constant(name):
@@ -131,51 +165,77 @@ class _Scan:
 
 
 try:
-    from _json import make_encoder as _make_encoder, make_scanner as _make_scanner, encode_basestring as _quote
+    import _json
 
-    _scan = _make_scanner(_Scan)
-except ImportError:
-    _scan = None
+    _scan = _json.make_scanner(_Scan)
+    # AWS's client began to leave other scripts as they are with Python 3.12.
+    _minor = RUNTIME[len("AWS_Lambda_python3.") :]
+    if RUNTIME.startswith("AWS_Lambda_python3.") and _minor.isdigit() and int(_minor) >= 12:
+        _quote = _json.encode_basestring
+    else:
+        _quote = _json.encode_basestring_ascii
+except (ImportError, AttributeError, TypeError):
+    _json = None
 
 
 def loads(data):
     text = data.decode("utf-8")
-    if _scan is not None:
+    if _json is not None:
         bare = text.strip(" \t\n\r")
         try:
             result, end = _scan(bare, 0)
             if end == len(bare):
                 return result
-        except StopIteration:
-            pass
+        except Exception:
+            pass  # let the library say what is wrong, and where: it must be loaded for that
     import json
 
     return json.loads(text)
 
 
+_decimal_mark = None
+
+
 def _default(value):
+    """Gives a form to what JSON has none for, as AWS's client does."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
     decimal = sys.modules.get("decimal")
     if decimal is not None and isinstance(value, decimal.Decimal):
-        return str(value)
+        if value.is_nan():
+            return float("nan")
+        # A number with all its digits cannot pass through the encoder. It goes as
+        # a string that nobody else can write, whose quotes dumps removes.
+        global _decimal_mark
+        if _decimal_mark is None:
+            _decimal_mark = posix.urandom(16).hex() + ":"
+        return _decimal_mark + str(value)
     raise TypeError("Object of type %s is not JSON serializable" % type(value).__name__)
 
 
-def dumps(value):
+def dumps(value, default=_default):
+    """Returns value as JSON text."""
     if value is None:
-        return b"null"
-    if _scan is not None:
+        return "null"
+    encoder = None
+    if _json is not None:
         try:
-            encoder = _make_encoder({}, _default, _quote, None, ": ", ", ", False, False, True)
-        except TypeError:  # a Python whose accelerator is called in another way
-            encoder = None
-        if encoder is not None:
-            return "".join(encoder(value, 0)).encode("utf-8")
-    import json
+            encoder = _json.make_encoder({}, default, _quote, None, ": ", ", ", False, False, True)
+        except TypeError:
+            pass  # a Python whose accelerator is called in another way
+    if encoder is not None:
+        text = "".join(encoder(value, 0))
+    else:
+        import json
 
-    return json.dumps(value, default=_default, ensure_ascii=False).encode("utf-8")
+        text = json.dumps(value, default=default, ensure_ascii=False)
+    if _decimal_mark is not None and _decimal_mark in text:
+        first, *rest = text.split('"' + _decimal_mark)
+        text = first + "".join(r.replace('"', "", 1) for r in rest)
+    return text
 
 
-# Errors, in the shapes that AWS's runtime gives them.
+# Errors, in the shapes that AWS's client gives them.
 
 
 class Fault(Exception):
@@ -186,53 +246,48 @@ class Fault(Exception):
         self.kind, self.message, self.trace = kind, message, list(trace)
 
 
-def frames(tb, skip):
-    """Formats a traceback, without the frames of this file."""
-    import traceback
-
-    while tb is not None and tb.tb_frame.f_code.co_filename in skip:
-        tb = tb.tb_next
-    return traceback.format_list(traceback.extract_tb(tb))
-
-
 def describe(error):
     """Returns an error's type, message and stack trace."""
     if isinstance(error, Fault):
         return error.kind, error.message, error.trace
-    hidden = (__file__, "<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>", "<frozen runpy>")
-    import importlib
+    import traceback
 
-    return type(error).__name__, str(error), frames(error.__traceback__, hidden + (importlib.__file__,))
+    # Plain tuples, since frames would be printed with their columns marked.
+    frames = [(f.filename, f.lineno, f.name, f.line) for f in traceback.extract_tb(error.__traceback__)]
+    own = main.__code__.co_filename
+    for i, frame in enumerate(frames):
+        if frame[0] != own:
+            frames = frames[i:]
+            break
+    return type(error).__name__, str(error), traceback.format_list(frames)
 
 
 def report(kind, message, trace):
     """Writes an error to the log."""
     if LOG_JSON:
-        if not enabled("ERROR"):
-            return
-        record = {
-            "timestamp": timestamp(),
-            "log_level": "ERROR",
-            "errorMessage": message,
-            "errorType": kind,
-            "requestId": request_id,
-            "stackTrace": trace,
-        }
-        text = dumps(record).decode()
+        import time
+
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        text = dumps({"timestamp": now, "level": "ERROR", **payload(kind, message, trace)})
     else:
-        lines = ["[ERROR] %s: %s" % (kind, message) if kind else "[ERROR] " + message]
-        if trace:
-            lines.append("Traceback (most recent call last):")
-            for entry in trace:
-                for line in entry.rstrip("\n").split("\n"):
-                    bare = line.lstrip(" ")
-                    lines.append("\u00a0" * (len(line) - len(bare)) + bare)
+        lines = ["[ERROR]" + (" " + kind if kind else "") + (":" if kind and message else "") + (" " + message if message else "")]
+        lines.append("Traceback (most recent call last):")
+        for entry in trace:
+            for line in entry.splitlines() or [""]:
+                bare = line.lstrip(" ")
+                # The log would lose plain spaces at the start of a line.
+                lines.append("\u00a0" * (len(line) - len(bare)) + bare)
         text = "\n".join(lines)
     sys.stdout.write(text + "\n")
 
 
 def payload(kind, message, trace):
-    return dumps({"errorMessage": message, "errorType": kind, "requestId": request_id, "stackTrace": trace})
+    return {"errorMessage": message, "errorType": kind, "requestId": request_id, "stackTrace": trace}
+
+
+def encode(text):
+    # Half of a surrogate pair has no UTF-8, but an escape in JSON.
+    return text.encode("utf-8", "backslashreplace")
 
 
 def header(kind):
@@ -240,59 +295,60 @@ def header(kind):
     return b"Lambda-Runtime-Function-Error-Type: " + safe.encode() + b"\r\n"
 
 
+def flush():
+    """Writes out what was printed, so that it stands before the answer."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            pass  # the function has closed or replaced it
+
+
 # Logging.
-
-LEVELS = {"TRACE": 5, "DEBUG": 10, "INFO": 20, "WARN": 30, "ERROR": 40, "FATAL": 50}
-
-
-def enabled(level):
-    return LEVELS[level] >= LEVELS.get(LOG_LEVEL, 20)
-
-
-def timestamp():
-    import time
-
-    now = time.time()
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + "Z"
 
 
 def prepare_logging(logging):
     """Gives the root logger the handler that functions find on AWS."""
-
-    class Formatter(logging.Formatter):
-        converter = staticmethod(__import__("time").gmtime)
-
-        def format(self, record):
-            record.aws_request_id = request_id
-            return super().format(record)
+    import time
 
     class JSONFormatter(logging.Formatter):
-        converter = staticmethod(__import__("time").gmtime)
-        known = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {"message", "asctime", "taskName"}
+        skipped = frozenset(
+            "name msg args levelname levelno pathname filename module exc_info exc_text stack_info lineno funcName "
+            "created msecs relativeCreated thread threadName processName process aws_request_id tenant_id".split()
+        )
 
         def format(self, record):
+            number = min(50, max(0, record.levelno)) // 10 * 10
+            kind, error, tb = record.exc_info or (None, None, None)
+            stack = None
+            if kind is not None:
+                import traceback
+
+                stack = traceback.format_tb(tb)
             out = {
                 "timestamp": self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ"),
-                "level": record.levelname,
-                "message": record.getMessage(),
+                "level": logging.getLevelName(number),
+                "message": record.msg if isinstance(record.msg, dict) and not record.args else record.getMessage(),
                 "logger": record.name,
-                "requestId": request_id,
+                "stackTrace": stack,
+                "errorType": kind and kind.__name__,
+                "errorMessage": kind and str(error),
+                "requestId": getattr(record, "aws_request_id", None),
+                "location": kind and "%s:%s:%d" % (record.pathname, record.funcName, record.lineno),
+                "tenantId": getattr(record, "tenant_id", None),
             }
             for name, value in record.__dict__.items():
-                if name not in self.known and name not in out:
+                if name not in self.skipped and name not in out:
                     out[name] = value
-            if record.exc_info and record.exc_info[0] is not None:
-                kind, error, tb = record.exc_info
-                out["stackTrace"] = frames(tb, ())
-                out["errorType"] = kind.__name__
-                out["errorMessage"] = str(error)
-                out["location"] = "%s:%s:%d" % (record.pathname, record.funcName, record.lineno)
-            try:
-                return dumps(out).decode()
-            except (TypeError, ValueError):
-                return dumps({k: v if isinstance(v, (str, int, float, list, type(None))) else repr(v) for k, v in out.items()}).decode()
+            return dumps({k: v for k, v in out.items() if v is not None}, str) + "\n"
 
-    class Handler(logging.Handler):
+    class LambdaLoggerFilter(logging.Filter):
+        def filter(self, record):
+            record.aws_request_id = request_id
+            record.tenant_id = tenant_id
+            return True
+
+    class LambdaLoggerHandler(logging.Handler):
         def emit(self, record):
             try:
                 text = self.format(record)
@@ -300,17 +356,22 @@ def prepare_logging(logging):
             except Exception:
                 self.handleError(record)
 
-    handler = Handler()
+    logging.Formatter.converter = time.gmtime
+    handler = LambdaLoggerHandler()
     if LOG_JSON:
         handler.setFormatter(JSONFormatter())
     else:
         handler.setFormatter(
-            Formatter("[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n", "%Y-%m-%dT%H:%M:%S")
+            logging.Formatter(
+                "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n", "%Y-%m-%dT%H:%M:%S"
+            )
         )
+    handler.addFilter(LambdaLoggerFilter())
     root = logging.getLogger()
     root.addHandler(handler)
-    if LOG_LEVEL in LEVELS:
-        root.setLevel(LEVELS[LOG_LEVEL])
+    level = "DEBUG" if LOG_LEVEL == "TRACE" else LOG_LEVEL
+    if level in logging._nameToLevel:
+        root.setLevel(level)
 
 
 class OnImport:
@@ -320,59 +381,57 @@ class OnImport:
         if name != "logging":
             return None
         sys.meta_path.remove(self)
-        import importlib.util
+        from _frozen_importlib import _find_spec
 
-        spec = importlib.util.find_spec(name)
+        spec = _find_spec(name, path, target)
         if spec is not None and spec.loader is not None:
-            execute = spec.loader.exec_module
+            loader = spec.loader
+            execute = loader.exec_module
 
             def exec_module(module):
+                del loader.exec_module  # a reload is not the first import
                 execute(module)
                 prepare_logging(module)
 
-            spec.loader.exec_module = exec_module
+            loader.exec_module = exec_module
         return spec
 
 
 # The context of an invocation.
 
 
-class CognitoIdentity:
-    __slots__ = ("cognito_identity_id", "cognito_identity_pool_id")
-
-    def __init__(self, source=None):
-        source = source or {}
-        self.cognito_identity_id = source.get("cognitoIdentityId")
-        self.cognito_identity_pool_id = source.get("cognitoIdentityPoolId")
-
-    def __repr__(self):
-        return "CognitoIdentity([cognito_identity_id=%s,cognito_identity_pool_id=%s])" % (
-            self.cognito_identity_id,
-            self.cognito_identity_pool_id,
-        )
+FROM_ENVIRONMENT = {
+    "log_group_name": _take("AWS_LAMBDA_LOG_GROUP_NAME", None),
+    "log_stream_name": _take("AWS_LAMBDA_LOG_STREAM_NAME", None),
+    "function_name": _take("AWS_LAMBDA_FUNCTION_NAME", None),
+    "memory_limit_in_mb": _take("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", None),
+    "function_version": _take("AWS_LAMBDA_FUNCTION_VERSION", None),
+}
 
 
-class Client:
-    __slots__ = ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name")
+class Fields:
+    """An object made of some of a dictionary's members."""
+
+    __slots__ = ()
 
     def __init__(self, source):
         for name in self.__slots__:
             setattr(self, name, source.get(name))
 
     def __repr__(self):
-        return "Client([%s])" % ",".join("%s=%s" % (n, getattr(self, n)) for n in self.__slots__)
+        return "%s([%s])" % (type(self).__name__, ",".join("%s=%s" % (n, getattr(self, n)) for n in self.__slots__))
 
 
-class ClientContext:
+class CognitoIdentity(Fields):
+    __slots__ = ("cognito_identity_id", "cognito_identity_pool_id")
+
+
+class Client(Fields):
+    __slots__ = ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name")
+
+
+class ClientContext(Fields):
     __slots__ = ("custom", "env", "client")
-
-    def __init__(self, source):
-        self.custom = source.get("custom")
-        self.env = source.get("env")
-        self.client = Client(source.get("client") or {})
-
-    def __repr__(self):
-        return "ClientContext([custom=%s,env=%s,client=%s])" % (self.custom, self.env, self.client)
 
 
 class LambdaContext:
@@ -381,25 +440,48 @@ class LambdaContext:
     def __init__(self, headers):
         def text(name):
             value = headers.get(name)
-            return None if value is None else value.decode("utf-8")
+            return None if value is None else value.decode("utf-8", "replace")
 
+        def parsed(name, what):
+            value = headers.get(name)
+            if not value:
+                return None
+            try:
+                return loads(value)
+            except Exception as error:
+                raise Fault("Runtime.LambdaContextUnmarshalError", "Unable to parse %s JSON: %s" % (what, error))
+
+        self.__dict__.update(FROM_ENVIRONMENT)
         self.aws_request_id = request_id
-        self.log_group_name = _take("AWS_LAMBDA_LOG_GROUP_NAME")
-        self.log_stream_name = _take("AWS_LAMBDA_LOG_STREAM_NAME")
-        self.function_name = _take("AWS_LAMBDA_FUNCTION_NAME")
-        self.memory_limit_in_mb = MEMORY
-        self.function_version = _take("AWS_LAMBDA_FUNCTION_VERSION")
         self.invoked_function_arn = text(b"lambda-runtime-invoked-function-arn")
-        self.tenant_id = text(b"lambda-runtime-aws-tenant-id")
-        client, identity = headers.get(b"lambda-runtime-client-context"), headers.get(b"lambda-runtime-cognito-identity")
-        self.client_context = ClientContext(loads(client)) if client else None
-        self.identity = CognitoIdentity(loads(identity) if identity else None)
-        self._epoch_deadline_time_in_ms = int(headers.get(b"lambda-runtime-deadline-ms", 0))
+        self.tenant_id = tenant_id
+        self._epoch_deadline_time_in_ms = int(headers.get(b"lambda-runtime-deadline-ms") or 0)
+
+        client = parsed(b"lambda-runtime-client-context", "Client Context")
+        self._w3c_fields = {}
+        self.client_context = None
+        if client is not None:
+            w3c = client.pop("w3c", None)
+            if isinstance(w3c, dict):
+                self._w3c_fields = {
+                    k: w3c[k] for k in ("traceparent", "tracestate", "baggage") if isinstance(w3c.get(k), str)
+                }
+            self.client_context = ClientContext(client)
+            if self.client_context.client is not None:
+                self.client_context.client = Client(self.client_context.client)
+
+        identity = parsed(b"lambda-runtime-cognito-identity", "Cognito Identity") or {}
+        self.identity = CognitoIdentity({})
+        self.identity.cognito_identity_id = identity.get("cognitoIdentityId")
+        self.identity.cognito_identity_pool_id = identity.get("cognitoIdentityPoolId")
 
     def get_remaining_time_in_millis(self):
         import time
 
-        return max(int(self._epoch_deadline_time_in_ms - time.time() * 1000), 0)
+        return max(self._epoch_deadline_time_in_ms - int(time.time() * 1000), 0)
+
+    def w3c(self):
+        return dict(self._w3c_fields)
 
     def log(self, message):
         text = str(message)
@@ -420,13 +502,15 @@ def find_handler():
     """Imports the function's module and returns its handler."""
     module, dot, name = HANDLER.rpartition(".")
     if not dot:
-        raise Fault("Runtime.MalformedHandlerName", "Bad handler '%s': not enough values to unpack (expected 2, got 1)" % HANDLER)
+        raise Fault(
+            "Runtime.MalformedHandlerName", "Bad handler '%s': not enough values to unpack (expected 2, got 1)" % HANDLER
+        )
     if module.split(".")[0] in sys.builtin_module_names:
         raise Fault("Runtime.BuiltInModuleConflict", "Cannot use built-in module %s as a handler module" % module)
-    dotted = module.replace("/", ".")
+    from _frozen_importlib import _gcd_import  # importlib itself brings more along
+
     try:
-        __import__(dotted)
-        found = sys.modules[dotted]
+        found = _gcd_import(module.replace("/", "."))
     except ImportError as error:
         raise Fault("Runtime.ImportModuleError", "Unable to import module '%s': %s" % (module, error))
     except SyntaxError as error:
@@ -439,80 +523,105 @@ def find_handler():
 
 
 def search_path():
-    """Puts the places where packages and layers keep modules on sys.path."""
-    version = "python%d.%d" % sys.version_info[:2]
-    path = [TASK_ROOT, "/opt/python/lib/" + version + "/site-packages", "/opt/python", RUNTIME_DIR]
-    extra = [p for p in _take("PYTHONPATH").split(":") if p and p not in path]
-    own = RUNTIME_DIR  # the interpreter put this file's folder first
-    sys.path[:] = path[:1] + extra + path[1:] + [p for p in sys.path if p not in path and p != own]
+    """Puts the places where packages and layers keep modules on sys.path.
+
+    As on AWS, a function that sets PYTHONPATH finds its layers only there, and
+    the variable is set afterwards for processes that the function starts. The
+    interpreter's own site-packages are the host's, not the function's: they stay
+    out.
+    """
+    given = [p for p in _take("PYTHONPATH").split(":") if p]
+    places = [TASK_ROOT]
+    if not given:
+        places += ["/opt/python/lib/python%d.%d/site-packages" % sys.version_info[:2], "/opt/python"]
+        _set("PYTHONPATH", RUNTIME_DIR)
+    sys.path[:0] = places
+    for place in places:
+        try:
+            names = posix.listdir(place)
+        except OSError:
+            continue
+        if any(n.endswith(".pth") for n in names):
+            import site
+
+            site.addsitedir(place)
+    for place in given:
+        try:
+            posix.stat(place + "/sitecustomize.py")
+        except OSError:
+            continue
+        import sitecustomize  # how tracing layers get in
+
+        break
 
 
-def main():
-    global request_id
-    search_path()
+def prepare():
+    """Makes the interpreter what a function expects to find."""
+    _set("_LAMBENT_SOCKET", None)
     import builtins
 
-    try:
-        from _sitebuiltins import Quitter  # site, which would make these, is not loaded
-
-        builtins.quit, builtins.exit = Quitter("quit", "Ctrl-D"), Quitter("exit", "Ctrl-D")
-    except ImportError:
-        pass
+    builtins.exit = builtins.quit = sys.exit  # site, which makes these, was not loaded
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")
-    _env.pop(b"_LAMBENT_SOCKET", None)
-    if "os" in sys.modules:
-        sys.modules["os"].environ.pop("_LAMBENT_SOCKET", None)
     if "logging" in sys.modules:
         prepare_logging(sys.modules["logging"])
     else:
         sys.meta_path.insert(0, OnImport())
+    search_path()
+
+
+def invoke(handler, headers, body):
+    """Runs one invocation and returns what is to be posted."""
+    global request_id, tenant_id
+    request_id = headers[b"lambda-runtime-aws-request-id"].decode()
+    tenant = headers.get(b"lambda-runtime-aws-tenant-id")
+    tenant_id = None if tenant is None else tenant.decode("utf-8", "replace")
+    trace = headers.get(b"lambda-runtime-trace-id")
+    _set("_X_AMZN_TRACE_ID", trace.decode("utf-8", "replace") if trace else None)
+    delivery = headers.get(b"lambda-runtime-invocation-id")
+    echo = b"Lambda-Runtime-Invocation-Id: " + delivery + b"\r\n" if delivery else b""
+    path = "invocation/" + request_id
+    try:
+        context = LambdaContext(headers)
+        if headers.get(b"content-type", b"application/json") == b"application/json":
+            try:
+                event = loads(body)
+            except Exception as error:
+                raise Fault("Runtime.UnmarshalError", "Unable to unmarshal input: %s" % error)
+        else:
+            event = body
+        result = handler(event, context)
+        if isinstance(result, bytes):
+            return path + "/response", result, echo, b"application/unknown"
+        try:
+            return path + "/response", dumps(result).encode("utf-8"), echo
+        except Exception as error:
+            raise Fault("Runtime.MarshalError", "Unable to marshal response: %s" % error)
+    except Exception as error:
+        kind, message, trace = describe(error)
+        report(kind, message, trace)
+        return path + "/error", encode(dumps(payload(kind, message, trace))), echo + header(kind)
+
+
+def main():
+    prepare()
     connection = Connection()
     try:
         handler = find_handler()
     except Exception as error:
         kind, message, trace = describe(error)
         report(kind, message, trace)
-        sys.stdout.flush()
-        connection.post("init/error", payload(kind, message, trace), header(kind), poll=False)
+        flush()
+        connection.post("init/error", encode(dumps(payload(kind, message, trace))), header(kind), poll=False)
         connection.drain()
         posix._exit(1)
-    connection.socket.sendall(NEXT)
+    flush()
+    connection.send(NEXT)
     while True:
-        headers, body = connection.next()
-        request_id = headers[b"lambda-runtime-aws-request-id"].decode()
-        trace_id = headers.get(b"lambda-runtime-trace-id", b"").decode()
-        os = sys.modules.get("os")
-        if os is not None:
-            if trace_id:
-                os.environ["_X_AMZN_TRACE_ID"] = trace_id
-            else:
-                os.environ.pop("_X_AMZN_TRACE_ID", None)
-        else:
-            posix.putenv(b"_X_AMZN_TRACE_ID", trace_id.encode())
-            _env[b"_X_AMZN_TRACE_ID"] = trace_id.encode()
-        path = "invocation/" + request_id
-        try:
-            try:
-                event = loads(body)
-            except Exception as error:
-                raise Fault("Runtime.UnmarshalError", "Unable to unmarshal input: %s" % error)
-            result = handler(event, LambdaContext(headers))
-            try:
-                answer = dumps(result)
-            except Exception as error:
-                raise Fault("Runtime.MarshalError", "Unable to marshal response: %s" % error)
-        except Exception as error:
-            kind, message, trace = describe(error)
-            report(kind, message, trace)
-            sys.stdout.flush()
-            sys.stderr.flush()
-            connection.post(path + "/error", payload(kind, message, trace), header(kind))
-            del error
-            continue
-        sys.stdout.flush()
-        sys.stderr.flush()
-        connection.post(path + "/response", answer)
+        post = invoke(handler, *connection.next())
+        flush()
+        connection.post(*post)
+        del post  # or it would be held until the next event
 
 
 if __name__ == "__main__":
