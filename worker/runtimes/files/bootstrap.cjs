@@ -491,7 +491,12 @@ function answer(inv, result) {
 
 function failed(inv, e) {
   if (current !== inv) return;
-  logError('Invoke Error', e);
+  try {
+    logError('Invoke Error', e);
+  } catch (worse) { // what was thrown has no text
+    e = worse;
+    logError('Invoke Error', e);
+  }
   current = null;
   const d = describe(e);
   post('invocation/' + inv.id + '/error', JSON.stringify(d), inv.echo + kindHeader(d.errorType), false);
