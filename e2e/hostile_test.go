@@ -122,6 +122,7 @@ func TestAForkBombIsContained(t *testing.T) {
 		t.Errorf("the bomb answered %s", a.payload)
 	}
 	s.wellBehaved(t)
+	tr.note(t, "hostile")
 	s.stop(t)
 	tr.none(t, s)
 }
@@ -140,6 +141,7 @@ func TestTmpIsBounded(t *testing.T) {
 	if got.Error != "ENOSPC" || got.MiB < 400 || got.MiB > 520 {
 		t.Errorf("512 MiB of /tmp took %d MiB and then said %q", got.MiB, got.Error)
 	}
+	tr.note(t, "hostile")
 	s.stop(t)
 	tr.none(t, s)
 }
@@ -178,6 +180,7 @@ func TestManyProcessesShareOneMemoryLimit(t *testing.T) {
 		t.Errorf("the host has %d MiB less", used>>20)
 	}
 	s.wellBehaved(t)
+	tr.note(t, "hostile")
 	s.stop(t)
 	tr.none(t, s)
 }

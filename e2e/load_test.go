@@ -68,6 +68,9 @@ func TestManyCallersGetTheirOwnAnswers(t *testing.T) {
 			t.Fatalf("%s: %s", f.name, a.payload)
 		}
 	}
+	if os.Getuid() == 0 {
+		tr.note(t, names[len(names)-1])
+	}
 	s.awaitEnvironments(t, 0)
 	before := s.use(t)
 

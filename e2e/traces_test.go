@@ -14,7 +14,8 @@ import (
 
 // traces are what a server may leave on the host.
 type traces struct {
-	mark string // in the environment of every function of the test
+	mark   string   // in the environment of every function of the test
+	groups []string // control groups of the server
 }
 
 // watch returns an environment for functions by which all their processes can be
@@ -22,6 +23,24 @@ type traces struct {
 func watch() (*traces, map[string]string) {
 	tr := &traces{mark: "mark-" + strconv.FormatInt(time.Now().UnixNano(), 36)}
 	return tr, map[string]string{"E2E_MARK": tr.mark}
+}
+
+// note finds the server's control groups by those of a function that has an
+// environment now. Other servers may run on this host.
+func (tr *traces) note(t *testing.T, function string) {
+	t.Helper()
+	err := filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && strings.Contains(d.Name(), "-"+function+"-") {
+			tr.groups = append(tr.groups, path, filepath.Dir(path))
+		}
+		return nil // groups of others come and go while the walk runs
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(tr.groups) == 0 {
+		t.Errorf("no environment of %s has a control group", function)
+	}
 }
 
 // processes lists the marked processes.
@@ -59,15 +78,10 @@ func (tr *traces) none(t *testing.T, s *server) {
 			t.Errorf("a mount is left: %s", line)
 		}
 	}
-	own := "lambent-" + strconv.Itoa(s.cmd.Process.Pid) // the name of the server's control groups
-	err = filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.Name() == own {
-			t.Errorf("a control group is left: %s", path)
+	for _, group := range tr.groups {
+		if _, err := os.Stat(group); err == nil {
+			t.Errorf("a control group is left: %s", group)
 		}
-		return nil // groups of others come and go while the walk runs
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 
