@@ -285,7 +285,9 @@ func (g *Group) freeze(stop bool) error {
 	return errors.New("freeze: a process does not stop")
 }
 
-// awaitFrozen waits for the event of version 2 that tells it.
+// awaitFrozen waits for the state of version 2 that tells it. There is an event
+// for it, but the kernel holds events back that follow another within 10 ms, so
+// it also looks.
 func (g *Group) awaitFrozen() error {
 	f, err := os.Open(filepath.Join(g.v2, "cgroup.events"))
 	if err != nil {
@@ -293,7 +295,7 @@ func (g *Group) awaitFrozen() error {
 	}
 	defer f.Close()
 	var b [256]byte
-	for until := time.Now().Add(5 * time.Second); time.Now().Before(until); {
+	for look, until := 20*time.Microsecond, time.Now().Add(5*time.Second); time.Now().Before(until); look = min(2*look, 5*time.Millisecond) {
 		n, err := unix.Pread(int(f.Fd()), b[:], 0)
 		if err != nil {
 			return err
@@ -301,7 +303,8 @@ func (g *Group) awaitFrozen() error {
 		if field(b[:n], "frozen") == 1 || field(b[:n], "populated") == 0 {
 			return nil
 		}
-		_, err = unix.Poll([]unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLPRI}}, 100)
+		ts := unix.NsecToTimespec(look.Nanoseconds())
+		_, err = unix.Ppoll([]unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLPRI}}, &ts, nil)
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return err
 		}

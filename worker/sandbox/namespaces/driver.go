@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +27,7 @@ type Driver struct {
 	null     *os.File
 	caps     sandbox.Capabilities
 	lastCap  uintptr // the highest capability that the kernel knows
+	spared   bool    // this process is the last that the kernel kills for memory
 
 	// The pipe that holders read; it carries nothing. Only this process has the
 	// end to write to, so that they see when it ends.
@@ -87,6 +89,9 @@ func New(o Options) (d *Driver, err error) {
 	d.lifeR, d.lifeW = os.NewFile(uintptr(life[0]), "life"), os.NewFile(uintptr(life[1]), "life")
 	for unix.Prctl(unix.PR_CAPBSET_READ, d.lastCap+1, 0, 0, 0) == nil {
 		d.lastCap++
+	}
+	if b, err := os.ReadFile("/proc/self/oom_score_adj"); err == nil {
+		d.spared = strings.HasPrefix(string(b), "-")
 	}
 	d.caps = sandbox.Capabilities{
 		Isolated: true, MemoryLimit: true, TmpLimit: true, KillTree: true,

@@ -105,7 +105,16 @@ func newRoot(dir string) (*root, error) {
 			return nil, err
 		}
 	}
-	return r, nil
+	// Functions read it, whatever the server's umask.
+	return r, filepath.WalkDir(r.dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.Type()&fs.ModeSymlink != 0 {
+			return err
+		}
+		if e.IsDir() {
+			return os.Chmod(path, 0o755)
+		}
+		return os.Chmod(path, 0o644)
+	})
 }
 
 // put writes a file unless it has the content already, in which case sandboxes
@@ -116,6 +125,9 @@ func put(path string, content []byte) error {
 	}
 	tmp := path + ".new"
 	if err := os.WriteFile(tmp, content, 0o644); err != nil {
+		return err
+	}
+	if err := os.Chmod(tmp, 0o644); err != nil { // whatever the umask
 		return err
 	}
 	return os.Rename(tmp, path)
@@ -191,11 +203,20 @@ func (r *root) point(host, inside string) error {
 	if _, err := tree.Stat(name); err == nil {
 		return nil
 	}
-	if info.IsDir() {
-		return tree.MkdirAll(name, 0o755)
+	dir := name
+	if !info.IsDir() {
+		dir = filepath.Dir(name)
 	}
-	if err := tree.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+	if err := tree.MkdirAll(dir, 0o755); err != nil {
 		return err
+	}
+	for d := dir; d != "."; d = filepath.Dir(d) {
+		if err := tree.Chmod(d, 0o755); err != nil { // whatever the umask
+			return err
+		}
+	}
+	if info.IsDir() {
+		return nil
 	}
 	f, err := tree.OpenFile(name, os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {

@@ -125,6 +125,9 @@ func (b *blank) Start(ctx context.Context, spec *sandbox.Spec) (_ sandbox.Sandbo
 		s.child.close()
 		return nil, err
 	}
+	if b.d.spared { // functions are not
+		_ = os.WriteFile("/proc/"+strconv.Itoa(s.child.pid)+"/oom_score_adj", []byte("0"), 0)
+	}
 	s.group.Entered()
 	s.tmp, s.alarm = e.tmp, s.group.Alarm()
 	s.run()
