@@ -474,6 +474,14 @@ class ResponseStream extends Writable {
 
 // An invocation.
 
+// Runtime is what a handler is called on: stack traces show its name, and people
+// know them so.
+class Runtime {
+  constructor(handler) {
+    this.handler = handler;
+  }
+}
+
 let current = null; // the invocation under way
 
 function answer(inv, result) {
@@ -547,7 +555,7 @@ function contextOf(inv, headers, finish) {
   }, CALLBACKS ? {} : { xRayTraceId: headers['lambda-runtime-trace-id'], w3c: () => w3c });
 }
 
-function begin(handler, headers, body) {
+function begin(runtime, headers, body) {
   const delivery = headers['lambda-runtime-invocation-id'];
   const inv = {
     id: headers['lambda-runtime-aws-request-id'],
@@ -575,8 +583,8 @@ function begin(handler, headers, body) {
   try {
     const context = contextOf(inv, headers, finish);
     const event = JSON.parse(body.toString('utf8'));
-    if (handler[STREAM]) return streaming(inv, handler, event, context);
-    const result = CALLBACKS ? handler(event, context, (e, r) => finish(e, r)) : handler(event, context);
+    if (runtime.handler[STREAM]) return streaming(inv, runtime, event, context);
+    const result = CALLBACKS ? runtime.handler(event, context, (e, r) => finish(e, r)) : runtime.handler(event, context);
     if (result && typeof result.then === 'function') {
       if (!done && MAJOR >= 18) inv.whenEmpty = unsettled;
       result.then(
@@ -592,13 +600,13 @@ function begin(handler, headers, body) {
   }
 }
 
-async function streaming(inv, handler, event, context) {
-  const stream = new ResponseStream(inv, handler[HIGH_WATER_MARK]);
+async function streaming(inv, runtime, event, context) {
+  const stream = new ResponseStream(inv, runtime.handler[HIGH_WATER_MARK]);
   inv.stream = stream;
   inv.whenEmpty = unsettled;
   stream.on('error', () => {}); // the handler hears of it, or _fail tells
   try {
-    const result = handler(event, stream, context);
+    const result = runtime.handler(event, stream, context);
     if (!result || typeof result.then !== 'function') {
       const text = 'Streaming does not support non-async handlers.';
       throw CALLBACKS ? text : new Error(text);
@@ -675,7 +683,8 @@ process.on('unhandledRejection', (reason, promise) => {
 connect();
 findHandler().then(
   (handler) => {
-    onEvent = (headers, body) => begin(handler, headers, body);
+    const runtime = new Runtime(handler);
+    onEvent = (headers, body) => begin(runtime, headers, body);
     poll('');
   },
   (e) => crashed('Uncaught Exception', e, 129)
