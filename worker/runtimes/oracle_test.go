@@ -244,8 +244,9 @@ func TestPythonAgainstAWS(t *testing.T) {
 		"event", "None", "'ü\\u2028\\x7f\\x00\"\\\\/'", "[1, 1.0, 1e100, -0.0, 10**30, True]", "{1: 2, 1.5: 3, None: 4, True: 5}", "(1, [2, ()])",
 		"D('1.10')", "[D('NaN'), D('-1E+3'), D('Infinity')]", "{'k': D('0.1')}", "b'raw'", "{'b': b'raw'}", "float('nan')", "[float('-inf')]",
 		"{1}", "object()", "{'a': {(1, 2): 3}}", "E.ONE", "[E.ONE]", "S('x')", "(x for x in [1])", "[b'\\xff']", "__import__('datetime').date(2026, 1, 2)",
+		"P(1, (P(2, 3),))", "{'p': [P(1, {'q': P(D('1.0'), None)})]}",
 	} {
-		code := "from decimal import Decimal as D\nimport enum\nclass E(enum.IntEnum):\n    ONE = 1\nclass S(str): pass\ndef handler(event, context):\n    return " + value + "\n"
+		code := "from decimal import Decimal as D\nimport enum\nclass E(enum.IntEnum):\n    ONE = 1\nimport collections\nclass S(str): pass\nclass P(collections.namedtuple('P', 'x y')): pass\ndef handler(event, context):\n    return " + value + "\n"
 		add(fmt.Sprintf("result %d of 3.12: %s", i, value), code)
 		add(fmt.Sprintf("result %d of 3.11: %s", i, value), code, func(s *setup) { s.runtime = "python3.11" })
 	}

@@ -177,8 +177,9 @@ func TestPythonResults(t *testing.T) {
 		{"python3.12", "{'b': 'grüße'.encode()}", `{"b": "grüße"}`},
 		{"python3.12", "b'\\x00raw'", "\x00raw"},
 		{"python3.12", "float('inf')", `Infinity`},
+		{"python3.12", "[P(1, [P(2, 3)]), (4,)]", `[{"x": 1, "y": [{"x": 2, "y": 3}]}, [4]]`},
 	} {
-		s := python("from decimal import Decimal as D\ndef handler(event, context):\n    return " + c.value + "\n")
+		s := python("from collections import namedtuple\nfrom decimal import Decimal as D\nP = namedtuple('P', 'x y')\ndef handler(event, context):\n    return " + c.value + "\n")
 		s.runtime = c.runtime
 		f := start(t, s)
 		f.polls()
@@ -303,6 +304,31 @@ func TestPythonSearchPath(t *testing.T) {
 	path = strings.Split(f.plain(jsonString(t, f.result(`{}`))), "\n")
 	if path[0] != "/var/task" || path[1] != all.dir || path[2] != f.dir+"/lib" || path[3] != f.dir+"/more" || !strings.HasSuffix(path[4], ".zip") {
 		t.Errorf("got %q", path)
+	}
+}
+
+// Layers bring modules in the folders that AWS names, the package's own first.
+func TestPythonLayers(t *testing.T) {
+	s := python("import sys, a, b, c\ndef handler(event, context):\n    return [a.x, b.x, c.x]\n")
+	s.files["a.py"] = "x = 'package'\n"
+	s.files["/opt/python/a.py"] = "x = 'layer'\n"
+	s.files["/opt/python/b.py"] = "x = 'layer'\n"
+	s.files["/opt/python/c.py"] = "x = 'layer'\n"
+	all, err := set()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all.List()
+	if len(all.pythons) == 0 {
+		t.Skip("no Python")
+	}
+	served := nearest(all.pythons, func(i *interpreter) int { return i.minor - 12 })
+	s.files[fmt.Sprintf("/opt/python/lib/python3.%d/site-packages/c.py", served.minor)] = "x = 'site'\n"
+	s.env = []string{"_LAMBENT_OPT=DIR/opt"}
+	f := start(t, s)
+	f.polls()
+	if got := f.result(`{}`); got != `["package", "layer", "site"]` {
+		t.Errorf("got %s", got)
 	}
 }
 

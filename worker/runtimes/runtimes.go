@@ -194,7 +194,7 @@ func abs(n int) int { return max(n, -n) }
 func (s *Set) python(i *interpreter) worker.Command {
 	return worker.Command{
 		Argv:   []string{i.path, "-S", "-X", "utf8", "/var/runtime/" + i.client},
-		Env:    []string{"_LAMBENT_SOCKET=3"},
+		Env:    []string{"_LAMBENT_SOCKET=3", "_LAMBENT_OPT=/opt"},
 		Binds:  append(prefix(i.path), sandbox.Bind{Host: s.dir, Inside: "/var/runtime"}),
 		Socket: true,
 	}

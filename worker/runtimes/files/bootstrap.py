@@ -50,6 +50,7 @@ TASK_ROOT = _take("LAMBDA_TASK_ROOT", "/var/task")
 RUNTIME_DIR = _take("LAMBDA_RUNTIME_DIR", "/var/runtime")
 HANDLER = _take("_HANDLER")
 SOCKET = _take("_LAMBENT_SOCKET")
+LAYERS = _take("_LAMBENT_OPT", "/opt")
 LOG_JSON = _take("AWS_LAMBDA_LOG_FORMAT").upper() == "JSON"
 LOG_LEVEL = _take("AWS_LAMBDA_LOG_LEVEL").upper()
 RUNTIME = _take("AWS_EXECUTION_ENV")
@@ -211,6 +212,35 @@ def _default(value):
             _decimal_mark = posix.urandom(16).hex() + ":"
         return _decimal_mark + str(value)
     raise TypeError("Object of type %s is not JSON serializable" % type(value).__name__)
+
+
+_stdlib = getattr(sys, "stdlib_module_names", ())
+_tuples = (0, False)  # how many kinds of tuple there are, and whether some are the function's own, with names
+
+
+def _objects(value):
+    """Makes objects of named tuples, as AWS's encoder does.
+
+    The accelerator takes them for lists. Looking through a whole result is not
+    for nothing: it is done if the function or a package of its defines any.
+    """
+    if isinstance(value, dict):
+        return {k: _objects(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        if isinstance(value, tuple) and callable(getattr(value, "_asdict", None)):
+            return _objects(value._asdict())
+        return [_objects(v) for v in value]
+    return value
+
+
+def marshal(value):
+    """Returns a handler's result as JSON text."""
+    global _tuples
+    kinds = tuple.__subclasses__()
+    if len(kinds) != _tuples[0]:
+        own = any(hasattr(k, "_asdict") and k.__module__.partition(".")[0] not in _stdlib for k in kinds)
+        _tuples = len(kinds), own
+    return dumps(_objects(value) if _tuples[1] else value)
 
 
 def dumps(value, default=_default):
@@ -533,7 +563,7 @@ def search_path():
     given = [p for p in _take("PYTHONPATH").split(":") if p]
     places = [TASK_ROOT]
     if not given:
-        places += ["/opt/python/lib/python%d.%d/site-packages" % sys.version_info[:2], "/opt/python"]
+        places += [LAYERS + "/python/lib/python%d.%d/site-packages" % sys.version_info[:2], LAYERS + "/python"]
         _set("PYTHONPATH", RUNTIME_DIR)
     sys.path[:0] = places
     for place in places:
@@ -558,6 +588,7 @@ def search_path():
 def prepare():
     """Makes the interpreter what a function expects to find."""
     _set("_LAMBENT_SOCKET", None)
+    _set("_LAMBENT_OPT", None)
     import builtins
 
     builtins.exit = builtins.quit = sys.exit  # site, which makes these, was not loaded
@@ -594,7 +625,7 @@ def invoke(handler, headers, body):
         if isinstance(result, bytes):
             return path + "/response", result, echo, b"application/unknown"
         try:
-            return path + "/response", dumps(result).encode("utf-8"), echo
+            return path + "/response", marshal(result).encode("utf-8"), echo
         except Exception as error:
             raise Fault("Runtime.MarshalError", "Unable to marshal response: %s" % error)
     except Exception as error:
