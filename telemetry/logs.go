@@ -55,8 +55,9 @@ type Logs struct {
 	held atomic.Int64  // bytes of all buffers that hold something
 	free sync.Pool     // of *[]byte: small buffers that hold nothing
 
-	ended   chan struct{} // closed when followers are to go
-	endOnce sync.Once
+	ended      chan struct{} // closed when followers are to go
+	endOnce    sync.Once
+	onShutdown sync.Once // of the server that serves followers
 
 	mu    sync.RWMutex // guards what follows, and the users of each function
 	funcs map[lambda.FunctionID]*function

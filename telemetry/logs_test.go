@@ -268,8 +268,8 @@ func TestFollowerOfAQuietFunctionIsQuiet(t *testing.T) {
 		followed := make(chan error, 1)
 		go func() { followed <- l.Follow(ctx, id, Filter{}, func(Record) error { return nil }) }()
 		synctest.Wait() // returns only if the follower waits
-		l.EndFollowing()
-		l.EndFollowing()
+		l.endFollowing()
+		l.endFollowing()
 		if err := <-followed; err != nil {
 			t.Error(err)
 		}

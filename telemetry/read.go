@@ -44,12 +44,11 @@ func (l *Logs) Read(ctx context.Context, id lambda.FunctionID, filter Filter, fn
 	return r.catchUp(ctx)
 }
 
-// EndFollowing ends all followers, now and later, once they have what there is:
-// a server that drains must not wait for them. It may be called at any time.
-func (l *Logs) EndFollowing() { l.endOnce.Do(func() { close(l.ended) }) }
+// endFollowing ends all followers, now and later, once they have what there is.
+func (l *Logs) endFollowing() { l.endOnce.Do(func() { close(l.ended) }) }
 
-// Follow is Read that goes on with what comes, until ctx ends or EndFollowing is
-// called.
+// Follow is Read that goes on with what comes, until ctx ends or a server of
+// Handler is shut down.
 func (l *Logs) Follow(ctx context.Context, id lambda.FunctionID, filter Filter, fn func(Record) error) error {
 	r := reader{f: l.use(id), filter: filter, fn: fn}
 	defer l.leave(r.f)
@@ -163,7 +162,8 @@ func (r *reader) parse(line []byte) (rec Record, ok bool) {
 //	GET /_lambent/admin/functions/{name}/logs?follow=1&since=2026-01-02T15:04:05Z&requestId=…&account=…&region=…
 //
 // Without account and region it reads those of def. Following ends with the
-// caller, or by EndFollowing.
+// caller, or once the server is to shut down, so that it need not wait for those
+// who follow.
 func Handler(l *Logs, def lambda.Scope) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
@@ -197,6 +197,9 @@ func Handler(l *Logs, def lambda.Scope) http.Handler {
 		read := l.Read
 		if q.Get("follow") != "" {
 			read = l.Follow
+			if srv, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok {
+				l.onShutdown.Do(func() { srv.RegisterOnShutdown(l.endFollowing) })
+			}
 			_ = rc.Flush()
 		}
 		last := time.Now()
