@@ -132,7 +132,7 @@ func showLogs(ctx context.Context, w io.Writer, o logsOptions) error {
 			switch {
 			case o.follow && ctx.Err() != nil: // interrupted, as following is meant to end
 				return out.Flush()
-			case o.follow && err == io.EOF:
+			case o.follow && (err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF)):
 				return errors.Join(out.Flush(), errors.New("the server has stopped"))
 			case err == io.EOF:
 				return out.Flush()

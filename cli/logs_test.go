@@ -20,7 +20,7 @@ var (
 )
 
 // logServer serves real logs at the path of the admin API.
-func logServer(t *testing.T) (*telemetry.Logs, string) {
+func logServer(t *testing.T) (*telemetry.Logs, *httptest.Server) {
 	t.Helper()
 	logs, err := telemetry.OpenLogs(t.TempDir(), telemetry.LogsConfig{FlushAfter: time.Millisecond})
 	if err != nil {
@@ -30,12 +30,12 @@ func logServer(t *testing.T) (*telemetry.Logs, string) {
 	mux.Handle("GET /_lambent/admin/functions/{name}/logs", telemetry.Handler(logs, id.Scope()))
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
-	return logs, srv.URL
+	return logs, srv
 }
 
 // A log is shown with the time of each record, and can be narrowed by age, invocation and region.
 func TestLogsAreShown(t *testing.T) {
-	logs, url := logServer(t)
+	logs, srv := logServer(t)
 	w := logs.Open(id, "", "s")
 	w.Append(noon, "r1", []byte("one\ttab"))
 	w.Append(noon.Add(time.Minute), "r2", []byte("two"))
@@ -54,7 +54,7 @@ func TestLogsAreShown(t *testing.T) {
 		{"another region", logsOptions{region: "eu-west-1"}, three},
 		{"a function without a log", logsOptions{function: "other"}, ""},
 	} {
-		c.o.endpoint, c.o.function = url, first(c.o.function, "fn")
+		c.o.endpoint, c.o.function = srv.URL, first(c.o.function, "fn")
 		var b strings.Builder
 		if err := showLogs(t.Context(), &b, c.o); err != nil || b.String() != c.want {
 			t.Errorf("%s: %v, %q", c.what, err, b.String())
@@ -64,7 +64,7 @@ func TestLogsAreShown(t *testing.T) {
 
 // Following shows what comes, ends quietly when interrupted, and says so when the server stops.
 func TestLogsAreFollowed(t *testing.T) {
-	logs, url := logServer(t)
+	logs, srv := logServer(t)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	ran := make(chan error, 1)
@@ -73,7 +73,7 @@ func TestLogsAreFollowed(t *testing.T) {
 	follow := func(ctx context.Context) (lines *io.PipeReader, done chan error) {
 		r, out := io.Pipe()
 		done = make(chan error, 1)
-		go func() { done <- showLogs(ctx, out, logsOptions{endpoint: url, function: "fn", follow: true}) }()
+		go func() { done <- showLogs(ctx, out, logsOptions{endpoint: srv.URL, function: "fn", follow: true}) }()
 		return r, done
 	}
 	expect := func(r io.Reader, message string) {
@@ -98,7 +98,9 @@ func TestLogsAreFollowed(t *testing.T) {
 	lines, done = follow(t.Context())
 	expect(lines, "one")
 	expect(lines, "two")
-	logs.EndFollowing()
+	if err := srv.Config.Shutdown(t.Context()); err != nil { // waits for every request
+		t.Error(err)
+	}
 	if err := <-done; err == nil || !strings.Contains(err.Error(), "stopped") {
 		t.Errorf("when the server stops: %v", err)
 	}
@@ -108,8 +110,8 @@ func TestLogsAreFollowed(t *testing.T) {
 
 // What cannot be shown is told in one line.
 func TestLogsSayWhatIsWrong(t *testing.T) {
-	_, url := logServer(t)
-	for _, o := range []logsOptions{{endpoint: "http://127.0.0.1:1", function: "fn"}, {endpoint: url, function: "no/function"}} {
+	_, srv := logServer(t)
+	for _, o := range []logsOptions{{endpoint: "http://127.0.0.1:1", function: "fn"}, {endpoint: srv.URL, function: "no/function"}} {
 		if err := showLogs(t.Context(), io.Discard, o); err == nil || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%+v: %v", o, err)
 		}
