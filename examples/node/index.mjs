@@ -9,7 +9,7 @@ export const handler = async (event, context) => {
   invocations++;
   // The runtime adds the time, the request id and the level to console lines.
   console.log(`${context.functionName} hashes ${event.text.length} characters`);
-  await sleep(event.pause ?? 0); // an answer may take its time
+  if (event.pause) await sleep(event.pause); // milliseconds: an answer may take its time
   return {
     sha256: createHash("sha256").update(event.text).digest("hex").slice(0, 16) + "…",
     invocation: invocations,
