@@ -47,9 +47,11 @@ var tree = []struct {
 	{"worker/environment", part},
 	{"worker/runtimes", implementation},
 	{"worker/sandbox", part},
+	{"worker/sandbox/cgroup", part},
 	{"worker/sandbox/namespaces", implementation},
 	{"worker/sandbox/process", implementation},
 	{"worker/sandbox/fake", implementation},
+	{"worker/sandbox/sandboxtest", implementation}, // the suite that all of them pass
 	{"catalog", part},
 	{"catalog/sqlite", implementation},
 	{"catalog/catalogtest", implementation}, // the suite that both of the catalog's stores pass
