@@ -126,7 +126,7 @@ func (d *demo) printf(format string, args ...any) {
 
 // show deploys and invokes an example. It tells whether the example can run here.
 func (d *demo) show(ctx context.Context, e examples.Example) (bool, error) {
-	d.printf("\n%s  %s, %s\n", d.bold(e.Name), e.Runtime, e.Handler)
+	d.printf("\n%s  %s, %s, %d MB and so a whole CPU\n", d.bold(e.Name), e.Runtime, e.Handler, demoMemory)
 	executable := []byte(nil)
 	if e.Source == nil {
 		var err error
