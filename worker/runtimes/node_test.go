@@ -330,12 +330,18 @@ func TestNodeContext(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	got = f.result(`{}`,
-		`Lambda-Runtime-Client-Context: {"custom":{"a":"ü"},"w3c":{"traceparent":"p"}}`,
+		`Lambda-Runtime-Client-Context: {"custom":{"a":"ü"}}`,
 		`Lambda-Runtime-Cognito-Identity: {"cognitoIdentityId":"ci","cognitoIdentityPoolId":"cp"}`,
 		`Lambda-Runtime-Aws-Tenant-Id: blue`)
 	if want := `{"callbackWaitsForEmptyEventLoop":true,` + common + `"clientContext":{"custom":{"a":"ü"}},"identity":{"cognitoIdentityId":"ci","cognitoIdentityPoolId":"cp"},` +
 		`"invokedFunctionArn":"arn:aws:lambda:us-east-1:123456789012:function:fn:live","awsRequestId":"` + f.id + `","tenantId":"blue"}`; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	f = start(t, node24("exports.handler = (event, context) => [context.w3c(), context.clientContext, context.xRayTraceId];"))
+	f.polls()
+	got = f.result(`{}`, `Lambda-Runtime-Client-Context: {"custom":{},"w3c":{"traceparent":"p","x":"y"}}`)
+	if want := `[{"traceparent":"p"},{"custom":{}},"Root=1-` + f.id + `"]`; got != want {
+		t.Errorf("got %s; want %s", got, want)
 	}
 	m := f.invoke(`{}`, "Lambda-Runtime-Client-Context: {bad")
 	if !strings.Contains(m.body, `"errorMessage":"Cannot parse ClientContext as json: SyntaxError: `) {

@@ -519,9 +519,17 @@ function parsed(headers, name, what) {
   }
 }
 
+const FROM_ENVIRONMENT = {
+  functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
+  functionName: env.AWS_LAMBDA_FUNCTION_NAME,
+  memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+  logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
+  logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+};
+
 function contextOf(inv, headers, finish) {
   const deadline = Number(headers['lambda-runtime-deadline-ms']);
-  const legacy = !CALLBACKS ? {} : {
+  const context = !CALLBACKS ? { xRayTraceId: headers['lambda-runtime-trace-id'] } : {
     get callbackWaitsForEmptyEventLoop() {
       return inv.waits;
     },
@@ -533,26 +541,24 @@ function contextOf(inv, headers, finish) {
     done: (e, result) => finish(e, result, true),
   };
   const clientContext = parsed(headers, 'lambda-runtime-client-context', 'ClientContext');
-  const w3c = {};
-  if (clientContext && typeof clientContext === 'object' && 'w3c' in clientContext) {
-    for (const k of ['traceparent', 'tracestate', 'baggage']) {
-      if (clientContext.w3c && typeof clientContext.w3c[k] === 'string') w3c[k] = clientContext.w3c[k];
+  if (!CALLBACKS) {
+    const w3c = {};
+    if (clientContext && typeof clientContext === 'object' && 'w3c' in clientContext) {
+      for (const k of ['traceparent', 'tracestate', 'baggage']) {
+        if (clientContext.w3c && typeof clientContext.w3c[k] === 'string') w3c[k] = clientContext.w3c[k];
+      }
+      delete clientContext.w3c;
     }
-    delete clientContext.w3c;
+    context.w3c = () => w3c;
   }
-  return Object.assign(Object.defineProperties({}, Object.getOwnPropertyDescriptors(legacy)), {
-    functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
-    functionName: env.AWS_LAMBDA_FUNCTION_NAME,
-    memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
-    logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
-    logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+  return Object.assign(context, FROM_ENVIRONMENT, {
     clientContext: clientContext,
     identity: parsed(headers, 'lambda-runtime-cognito-identity', 'CognitoIdentity'),
     invokedFunctionArn: headers['lambda-runtime-invoked-function-arn'],
     awsRequestId: inv.id,
     tenantId: tenantId,
     getRemainingTimeInMillis: () => deadline - Date.now(),
-  }, CALLBACKS ? {} : { xRayTraceId: headers['lambda-runtime-trace-id'], w3c: () => w3c });
+  });
 }
 
 function begin(runtime, headers, body) {
