@@ -22,8 +22,12 @@ import (
 // patience bounds how long a test waits for what must come.
 const patience = 30 * time.Second
 
-// set is shared, so that interpreters are asked once.
+// set is shared, so that interpreters are asked once: those of this host, or of
+// the directories that LAMBENT_INTERPRETERS names, separated by colons.
 var set = sync.OnceValues(func() (*Set, error) {
+	if in := os.Getenv("LAMBENT_INTERPRETERS"); in != "" {
+		places = filepath.SplitList(in)
+	}
 	dir, err := os.MkdirTemp("", "runtimes-")
 	if err != nil {
 		return nil, err
@@ -31,12 +35,7 @@ var set = sync.OnceValues(func() (*Set, error) {
 	return New(dir)
 })
 
-// LAMBENT_INTERPRETERS names directories, separated by colons, whose interpreters
-// are tested in place of this host's.
 func TestMain(m *testing.M) {
-	if in := os.Getenv("LAMBENT_INTERPRETERS"); in != "" {
-		places = filepath.SplitList(in)
-	}
 	code := m.Run()
 	if s, err := set(); err == nil {
 		os.RemoveAll(filepath.Dir(s.dir))
