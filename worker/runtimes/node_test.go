@@ -141,6 +141,20 @@ func TestNodeInvocationErrors(t *testing.T) {
 	}
 }
 
+// The frames of a trace are the function's, with the name of what AWS calls
+// handlers on, and few of the client's.
+func TestNodeTraces(t *testing.T) {
+	f := start(t, setup{runtime: "nodejs20.x", handler: "index.handler", files: map[string]string{"index.mjs": "export const handler = async () => { throw new Error('msg'); };"}})
+	f.polls()
+	var got struct{ Trace []string }
+	if err := json.Unmarshal([]byte(f.plain(f.invoke(`{}`).body)), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Trace) < 3 || len(got.Trace) > 4 || got.Trace[1] != "    at Runtime.handler (file:///var/task/index.mjs:1:44)" {
+		t.Errorf("got %q", got.Trace)
+	}
+}
+
 // checkError holds the body of an error against what is wanted; first is the
 // first line of its trace, "" if it has none.
 func checkError(t *testing.T, body, kind, message, first string) {

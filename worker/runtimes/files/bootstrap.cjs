@@ -690,7 +690,8 @@ connect();
 findHandler().then(
   (handler) => {
     const runtime = new Runtime(handler);
-    onEvent = (headers, body) => begin(runtime, headers, body);
+    // From a stack of its own, so that traces show nothing of the socket's.
+    onEvent = (headers, body) => process.nextTick(begin, runtime, headers, body);
     poll('');
   },
   (e) => crashed('Uncaught Exception', e, 129)

@@ -580,8 +580,10 @@ def search_path():
             posix.stat(place + "/sitecustomize.py")
         except OSError:
             continue
-        import sitecustomize  # how tracing layers get in
-
+        try:
+            import sitecustomize  # how tracing layers get in
+        except Exception:
+            sys.excepthook(*sys.exc_info())
         break
 
 
