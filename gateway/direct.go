@@ -146,9 +146,9 @@ var crlf2 = []byte("\r\n\r\n")
 // hot is a plain synchronous Invoke, as parse finds it. Its slices point into
 // the connection's buffer.
 type hot struct {
-	function, qualifier, authorization        []byte
-	logType, clientContext, trace, id, invoke []byte
-	length                                    int64
+	function, qualifier, authorization []byte
+	logType, clientContext, trace, id  []byte
+	length                             int64
 }
 
 const prefix = "POST /2015-03-31/functions/"

@@ -220,7 +220,7 @@ func quote(b []byte, s string) []byte {
 // "python:3.13" for "python3.13".
 func runtimeVersion(runtime string) string {
 	runtime = strings.TrimSuffix(runtime, ".x")
-	if name, version, ok := strings.Cut(runtime, "."); ok && strings.IndexAny(name, "0123456789") < 0 {
+	if name, version, ok := strings.Cut(runtime, "."); ok && !strings.ContainsAny(name, "0123456789") {
 		return name + ":" + version // provided.al2023
 	}
 	if i := strings.IndexAny(runtime, "0123456789"); i > 0 {
