@@ -110,15 +110,46 @@ type pool struct {
 	leases  map[*lease]struct{}
 	awake   bool // in shard.awake
 	retired bool
+	// returning counts the leases that have answered and are not idle yet.
+	returning int
 }
 
 // lease is the fleet's knowledge of one environment. Its fields are guarded by
 // the pool's mu.
 type lease struct {
-	pool   *pool
-	env    Environment
-	since  time.Time // idle since
-	frozen bool
+	pool      *pool
+	env       Environment // nil until the first of Start's return and Idle; then it stays
+	since     time.Time   // idle since
+	frozen    bool
+	turn      uint64 // counts its being idle: tells one loan of it from the next
+	returning bool   // has answered, and will be idle when its runtime polls again
+	gone      bool
+}
+
+// Loan is the right to run one invocation in an environment.
+type Loan struct {
+	env  Environment
+	l    *lease // nil for an environment whose initialisation failed
+	turn uint64
+	Cold bool // the environment was started for this
+}
+
+// Invoke runs the invocation. The environment gives itself back.
+func (b *Loan) Invoke(inv *lambda.Invocation, w lambda.ResponseWriter) (lambda.Outcome, error) {
+	out, err := b.env.Invoke(inv, w)
+	if b.l == nil {
+		return out, err
+	}
+	p := b.l.pool
+	p.mu.Lock()
+	if b.l.turn == b.turn && !b.l.returning { // not idle yet
+		if _, lives := p.leases[b.l]; lives {
+			b.l.returning = true
+			p.returning++
+		}
+	}
+	p.mu.Unlock()
+	return out, err
 }
 
 // waiter is an invocation that waits for an environment. got is buffered, so
@@ -126,8 +157,7 @@ type lease struct {
 type waiter struct{ got chan given }
 
 type given struct {
-	env  Environment
-	cold bool
+	loan Loan
 	err  error
 }
 
@@ -172,11 +202,16 @@ func (f *Fleet) pool(v *lambda.Version) *pool {
 	return p
 }
 
-// Borrow returns an environment of v for one invocation, whose Invoke gives it
-// back by itself, and whether it was started for this call. It waits for one to
-// come free or to be ready. When ctx ends first, a start under way goes on and
-// its environment is kept.
-func (f *Fleet) Borrow(ctx context.Context, v *lambda.Version) (env Environment, cold bool, err error) {
+// returnGrace is how long an invocation waits for an environment that has just
+// answered before another one is started for it. Official runtime clients poll
+// again about 0.1 ms after their answer; a caller who sends one invocation right
+// after another would else have two environments.
+const returnGrace = 2 * time.Millisecond
+
+// Borrow returns the loan of an environment of v for one invocation. It waits
+// for one to come free or to be ready. When ctx ends first, a start under way
+// goes on and its environment is kept.
+func (f *Fleet) Borrow(ctx context.Context, v *lambda.Version) (Loan, error) {
 	for {
 		p := f.pool(v)
 		p.mu.Lock()
@@ -190,27 +225,41 @@ func (f *Fleet) Borrow(ctx context.Context, v *lambda.Version) (env Environment,
 			p.idle[n-1] = nil
 			p.idle = p.idle[:n-1]
 			l.frozen = false
+			loan := Loan{l.env, l, l.turn, false}
 			p.mu.Unlock()
-			return l.env, false, nil
+			return loan, nil
 		}
 		w := &waiter{got: make(chan given, 1)}
 		p.waiting = append(p.waiting, w)
+		soon := p.returning >= len(p.waiting)
 		p.mu.Unlock()
 
+		if soon {
+			timer := time.NewTimer(returnGrace)
+			select {
+			case g := <-w.got:
+				timer.Stop()
+				return g.loan, g.err
+			case <-timer.C:
+			}
+		}
 		if err := f.start(p, v, w); err != nil {
-			p.leave(w)
-			return nil, false, err
+			if p.leave(w) {
+				return Loan{}, err
+			}
+			g := <-w.got // it was given one at the same moment
+			return g.loan, g.err
 		}
 		select {
 		case g := <-w.got:
-			return g.env, g.cold, g.err
+			return g.loan, g.err
 		case <-ctx.Done():
-			if !p.leave(w) { // it was given one at the same moment
+			if !p.leave(w) { // likewise
 				if g := <-w.got; g.err == nil {
-					p.giveBack(g.env)
+					g.loan.giveBack()
 				}
 			}
-			return nil, false, context.Cause(ctx)
+			return Loan{}, context.Cause(ctx)
 		}
 	}
 }
@@ -233,8 +282,10 @@ func (f *Fleet) start(p *pool, v *lambda.Version, w *waiter) error {
 			return
 		}
 		p.mu.Lock()
-		l.env = env
-		p.leases[l] = struct{}{}
+		if !l.gone {
+			l.env = env
+			p.leases[l] = struct{}{}
+		}
 		p.mu.Unlock()
 		<-env.Ready()
 		if !env.Broken() {
@@ -243,7 +294,7 @@ func (f *Fleet) start(p *pool, v *lambda.Version, w *waiter) error {
 		// The failure belongs to the invocation that asked for this start. If that
 		// one has been served otherwise, nobody needs to hear of it.
 		if p.leave(w) {
-			w.got <- given{env: env, cold: true}
+			w.got <- given{loan: Loan{env: env, Cold: true}}
 		} else {
 			env.Kill("initialisation failed")
 		}
@@ -264,31 +315,29 @@ func (p *pool) leave(w *waiter) bool {
 	return false
 }
 
-// giveBack returns an environment that was given to a caller who had gone.
-func (p *pool) giveBack(env Environment) {
-	if env.Broken() {
-		env.Kill("initialisation failed")
+// giveBack returns an environment that was lent to a caller who had gone.
+func (b *Loan) giveBack() {
+	if b.l == nil {
+		b.env.Kill("initialisation failed")
 		return
 	}
-	p.mu.Lock()
-	var found *lease
-	for l := range p.leases {
-		if l.env == env {
-			found = l
-		}
-	}
-	p.mu.Unlock()
-	if found != nil {
-		found.Idle(env)
-	}
+	b.l.Idle(b.env)
 }
 
 // Idle is called by the worker whenever the environment can take an invocation.
 func (l *lease) Idle(env Environment) {
 	p := l.pool
 	p.mu.Lock()
-	fresh := l.env == nil || l.since.IsZero()
-	l.env = env
+	fresh := l.since.IsZero()
+	if l.env == nil {
+		l.env = env
+		p.leases[l] = struct{}{}
+	}
+	l.turn++
+	if l.returning {
+		l.returning = false
+		p.returning--
+	}
 	if p.retired {
 		p.mu.Unlock()
 		p.fleet.kill(env, "replaced by an update")
@@ -296,10 +345,10 @@ func (l *lease) Idle(env Environment) {
 	}
 	l.since, l.frozen = time.Now(), false
 	if len(p.waiting) > 0 {
-		w := p.waiting[0]
+		w, turn := p.waiting[0], l.turn
 		p.waiting = append(p.waiting[:0], p.waiting[1:]...)
 		p.mu.Unlock()
-		w.got <- given{env: env, cold: fresh}
+		w.got <- given{loan: Loan{env, l, turn, fresh}}
 		return
 	}
 	p.idle = append(p.idle, l)
@@ -321,7 +370,12 @@ func (l *lease) Idle(env Environment) {
 func (l *lease) Gone(Environment) {
 	p := l.pool
 	p.mu.Lock()
+	l.gone = true
 	delete(p.leases, l)
+	if l.returning {
+		l.returning = false
+		p.returning--
+	}
 	for i, x := range p.idle {
 		if x == l {
 			p.idle = append(p.idle[:i], p.idle[i+1:]...)

@@ -27,6 +27,7 @@ type host struct {
 	init   time.Duration
 	broken bool // initialisation fails
 	refuse error
+	polls  time.Duration // how long after an answer the runtime polls again
 
 	mu   sync.Mutex // guards envs
 	envs []*env
@@ -90,7 +91,11 @@ func (e *env) Kill(reason string) {
 	}
 }
 func (e *env) Invoke(*lambda.Invocation, lambda.ResponseWriter) (lambda.Outcome, error) {
-	e.owner.Idle(e)
+	if e.h.polls > 0 {
+		time.AfterFunc(e.h.polls, func() { e.owner.Idle(e) })
+	} else {
+		e.owner.Idle(e)
+	}
 	return lambda.Outcome{}, nil
 }
 func (e *env) state() (frozen bool, killed string) {
@@ -146,11 +151,11 @@ func put(t *testing.T, c *catalog.Catalog, v *lambda.Version) {
 
 func borrow(t *testing.T, f *Fleet, v *lambda.Version) (*env, bool) {
 	t.Helper()
-	e, cold, err := f.Borrow(t.Context(), v)
+	loan, err := f.Borrow(t.Context(), v)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e.(*env), cold
+	return loan.env.(*env), loan.Cold
 }
 
 // The environment used last is used next, and only the first use of one is cold.
@@ -198,7 +203,7 @@ func TestCallerWhoLeavesWastesNothing(t *testing.T) {
 	bubble(t, h, func(t *testing.T, f *Fleet, _ *catalog.Catalog) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
-		if _, _, err := f.Borrow(ctx, version("one")); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := f.Borrow(ctx, version("one")); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second)
@@ -270,8 +275,33 @@ func TestFailedInitGoesToItsInvocation(t *testing.T) {
 		e.Kill("test")
 	})
 	bubble(t, &host{refuse: fmt.Errorf("no sandbox")}, func(t *testing.T, f *Fleet, _ *catalog.Catalog) {
-		if _, _, err := f.Borrow(t.Context(), version("one")); err == nil || err.Error() != "no sandbox" {
+		if _, err := f.Borrow(t.Context(), version("one")); err == nil || err.Error() != "no sandbox" {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// An invocation that comes right after an answer waits a moment for the environment that gave it; after that one is started.
+func TestInvocationWaitsForARuntimeThatIsAboutToPoll(t *testing.T) {
+	for _, c := range []struct {
+		polls   time.Duration // after the answer
+		started int
+	}{{100 * time.Microsecond, 1}, {10 * time.Millisecond, 3}} {
+		h := &host{polls: c.polls}
+		bubble(t, h, func(t *testing.T, f *Fleet, _ *catalog.Catalog) {
+			for range 3 {
+				loan, err := f.Borrow(t.Context(), version("one"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := loan.Invoke(nil, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(time.Second)
+			if h.started() != c.started {
+				t.Errorf("a runtime that polls %v after its answer: %d environments, want %d", c.polls, h.started(), c.started)
+			}
+		})
+	}
 }

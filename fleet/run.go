@@ -79,7 +79,7 @@ func (f *Fleet) freeze(now time.Time) (next time.Time, more bool) {
 		}
 		s.mu.RUnlock()
 		for _, p := range pools {
-			var due []*lease
+			var due []Environment
 			awake := false
 			p.mu.Lock()
 			for _, l := range p.idle {
@@ -94,7 +94,7 @@ func (f *Fleet) freeze(now time.Time) (next time.Time, more bool) {
 					continue
 				}
 				l.frozen = true
-				due = append(due, l)
+				due = append(due, l.env)
 			}
 			if !awake {
 				p.awake = false
@@ -102,8 +102,8 @@ func (f *Fleet) freeze(now time.Time) (next time.Time, more bool) {
 			p.mu.Unlock()
 			// Outside the lock: an invocation that takes one of these meanwhile
 			// thaws it again, and Freeze leaves a busy one alone.
-			for _, l := range due {
-				if err := l.env.Freeze(); err != nil {
+			for _, env := range due {
+				if err := env.Freeze(); err != nil {
 					f.cfg.Logger.Warn("freeze", "function", p.key.id.Name, "err", err)
 				}
 			}
@@ -125,12 +125,12 @@ func (f *Fleet) freeze(now time.Time) (next time.Time, more bool) {
 // that hold nothing.
 func (f *Fleet) reap(now time.Time) {
 	for p := range f.each {
-		var old []*lease
+		var old []Environment
 		p.mu.Lock()
 		kept := p.idle[:0]
 		for _, l := range p.idle {
 			if now.Sub(l.since) >= f.cfg.KeepAlive {
-				old = append(old, l)
+				old = append(old, l.env)
 			} else {
 				kept = append(kept, l)
 			}
@@ -142,8 +142,8 @@ func (f *Fleet) reap(now time.Time) {
 			p.retired = true
 		}
 		p.mu.Unlock()
-		for _, l := range old {
-			f.kill(l.env, "spindown")
+		for _, env := range old {
+			f.kill(env, "spindown")
 		}
 		if empty {
 			p.forget()

@@ -45,15 +45,15 @@ func (s *Spine) Invoke(ctx context.Context, inv *lambda.Invocation, w lambda.Res
 	}
 	defer pass.Leave()
 	for range warmTries {
-		env, cold, err := s.Fleet.Borrow(ctx, v)
+		loan, err := s.Fleet.Borrow(ctx, v)
 		if err != nil {
 			return lambda.Outcome{}, err
 		}
-		out, err := env.Invoke(inv, w)
+		out, err := loan.Invoke(inv, w)
 		if errors.Is(err, worker.ErrGone) {
 			continue // it ended before it took the event; another one may have it
 		}
-		out.Cold = cold
+		out.Cold = loan.Cold
 		out.ExecutedVersion = v.Number
 		return out, err
 	}
