@@ -1,7 +1,6 @@
 package control
 
 import (
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"reflect"
@@ -55,7 +54,7 @@ func render(v *lambda.Version, arn string) *types.FunctionConfiguration {
 			SystemLogLevel:      types.SystemLogLevel(v.Logging.System),
 			LogGroup:            ptr(v.Logging.Group),
 		},
-		RuntimeVersionConfig: &types.RuntimeVersionConfig{RuntimeVersionArn: ptr(runtimeARN(v.ID.Region, v.Runtime, v.Arch))},
+		RuntimeVersionConfig: &types.RuntimeVersionConfig{RuntimeVersionArn: ptr(v.RuntimeARN())},
 		State:                types.State(v.State),
 		LastUpdateStatus:     types.LastUpdateStatus(v.Update),
 	}
@@ -92,13 +91,6 @@ func brief(v *lambda.Version, arn string) types.FunctionConfiguration {
 	f.LastUpdateStatus, f.LastUpdateStatusReason, f.LastUpdateStatusReasonCode = "", nil, ""
 	f.RuntimeVersionConfig = nil
 	return *f
-}
-
-// runtimeARN names the build of a runtime. AWS's hashes are of its own builds;
-// this one is of the runtime's name and architecture, so that it is stable.
-func runtimeARN(region, runtime, arch string) string {
-	sum := sha256.Sum256([]byte(runtime + "/" + arch))
-	return "arn:" + lambda.Partition(region) + ":lambda:" + region + "::runtime:" + hex.EncodeToString(sum[:])
 }
 
 // shaped copies the members that two shapes of the API share by name and type:

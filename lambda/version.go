@@ -94,7 +94,7 @@ type Version struct {
 	Deployment string
 
 	// Serving is the version as invocations still run it while an update is in
-	// progress; nil otherwise. Its own Serving is nil.
+	// progress, and after one that failed; nil otherwise. Its own Serving is nil.
 	Serving *Version `json:",omitempty"`
 
 	// Source is the hash of the configuration of $LATEST that a published version
@@ -119,6 +119,14 @@ func (v *Version) Runs() *Version {
 		return v.Serving
 	}
 	return v
+}
+
+// RuntimeARN names the build of the runtime that the version runs on. AWS's
+// hashes are of its own builds; this one is of the runtime's name and the
+// architecture, so that it is stable.
+func (v *Version) RuntimeARN() string {
+	sum := sha256.Sum256([]byte(v.Runtime + "/" + v.Arch))
+	return "arn:" + Partition(v.ID.Region) + ":lambda:" + v.ID.Region + "::runtime:" + hex.EncodeToString(sum[:])
 }
 
 // IsLatest tells $LATEST from a published version.

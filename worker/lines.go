@@ -44,7 +44,7 @@ func (l *lines) initStart(b []byte, now time.Time, phase string) []byte {
 		b = append(b, "INIT_START Runtime Version: "...)
 		b = append(b, runtime...)
 		b = append(b, "\tRuntime Version ARN: "...)
-		return append(b, runtimeARN(v)...)
+		return append(b, v.RuntimeARN()...)
 	}
 	if l.quiet {
 		return b
@@ -227,10 +227,6 @@ func runtimeVersion(runtime string) string {
 		return runtime[:i] + ":" + runtime[i:]
 	}
 	return runtime
-}
-
-func runtimeARN(v *lambda.Version) string {
-	return "arn:" + lambda.Partition(v.ID.Region) + ":lambda:" + v.ID.Region + "::runtime:" + v.Runtime
 }
 
 // tailOf returns the last bytes that a LogResult may have.

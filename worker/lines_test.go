@@ -20,7 +20,7 @@ func TestTheLinesOfThePlatform(t *testing.T) {
 	crashed := &report{id: "id", took: time.Millisecond, status: statusError, kind: "Runtime.ExitError", announced: true}
 	for _, c := range []struct{ name, got, want string }{
 		{"init start", string(text.initStart(nil, now, phaseInit)),
-			"INIT_START Runtime Version: nodejs:22\tRuntime Version ARN: arn:aws:lambda:eu-west-1::runtime:nodejs22.x"},
+			"INIT_START Runtime Version: nodejs:22\tRuntime Version ARN: arn:aws:lambda:eu-west-1::runtime:eef32ba4ebe106b5fd05ec13ba31ca5eff93334025635b857671744123c5c0df"},
 		{"init timeout", string(text.initReport(nil, now, phaseInit, statusTimeout, "", 10008550*time.Microsecond)),
 			"INIT_REPORT Init Duration: 10008.55 ms\tPhase: init\tStatus: timeout"},
 		{"init error", string(text.initReport(nil, now, phaseInvoke, statusError, "Runtime.ExitError", time.Second)),

@@ -57,7 +57,7 @@ func TestAnInvocationIsLoggedFromStartToReport(t *testing.T) {
 		}
 	}
 	want := strings.Join([]string{
-		": INIT_START Runtime Version: python:3.13\tRuntime Version ARN: arn:aws:lambda:us-east-1::runtime:python3.13",
+		": INIT_START Runtime Version: python:3.13\tRuntime Version ARN: arn:aws:lambda:us-east-1::runtime:1acd7f9fe594edb10e41a95ea274fe4997fdda90e18b663b6b89e9752025cd4d",
 		": loading",
 		"id-0: START RequestId: id-0 Version: $LATEST",
 		"id-0: one of event", "id-0: two", "id-0: three without end",

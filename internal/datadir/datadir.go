@@ -9,7 +9,23 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
+
+// patience is how long a lock may still be held by what a killed server had just
+// forked: until it runs its program, a child has the descriptor too.
+const patience = time.Second
+
+// flock takes the lock, or fails when another process goes on holding it.
+func flock(f *os.File) error {
+	for deadline := time.Now().Add(patience); ; {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond) // nobody tells when a lock is let go
+	}
+}
 
 // Lock makes dir, readable by its owner alone, and holds it until Close or the
 // end of the process, however it ends. A directory that another process holds
@@ -22,7 +38,7 @@ func Lock(dir string) (io.Closer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", dir, err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := flock(f); err != nil {
 		defer f.Close()
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("data directory %s: lock: %w", dir, err)
