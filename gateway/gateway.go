@@ -136,7 +136,7 @@ func (g *Gateway) Run(ctx context.Context, l net.Listener) error {
 		g.mu.Unlock()
 		<-done
 	}
-	if err := <-served; err != nil && !errors.Is(err, http.ErrServerClosed) && failed == nil {
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) && failed == nil {
 		failed = err
 	}
 	return failed

@@ -154,16 +154,10 @@ func openDriver(o options, logger *slog.Logger, records *catalog.Catalog) (sandb
 // more requests, then no more environments, then the logs, then the store.
 func (s *server) run(ctx context.Context) error {
 	defer s.close()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	go func() { // ends with ctx
-		select {
-		case err := <-s.store.Fatal():
-			// Nothing may be answered after a write that may not be on disk.
-			fmt.Fprintln(os.Stderr, "lambent: the store failed, stopping at once:", err)
-			os.Exit(1)
-		case <-ctx.Done():
-		}
+	watch, stopWatch := stage(watchStore(s.store.Fatal()))
+	defer func() { // before the store is closed
+		stopWatch()
+		_ = watch.Wait()
 	}()
 	logs, stopLogs := stage(s.logs.Run)
 	host, stopHost := stage(s.host.Run)
@@ -189,6 +183,20 @@ func (s *server) run(ctx context.Context) error {
 	stopLogs()
 	errs = append(errs, logs.Wait())
 	return errors.Join(errs...)
+}
+
+// watchStore ends the process when the store has failed: nothing may be answered
+// after a write that may not be on disk.
+func watchStore(fatal <-chan error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		select {
+		case err := <-fatal:
+			fmt.Fprintln(os.Stderr, "lambent: the store failed, stopping at once:", err)
+			os.Exit(1)
+		case <-ctx.Done():
+		}
+		return nil
+	}
 }
 
 // stage runs a part until it is stopped on its own: the parts end in an order,
