@@ -289,6 +289,16 @@ def describe(error):
         if frame[0] != own:
             frames = frames[i:]
             break
+    if frames and frames[0][0] == "<frozen importlib._bootstrap>" and frames[0][2] == "_gcd_import":
+        # AWS's client imports by way of importlib, whose line its traces begin with.
+        import dis
+        import importlib
+        import linecache
+
+        code = importlib.import_module.__code__
+        line = max(number for _, number in dis.findlinestarts(code) if number)
+        text = linecache.getline(code.co_filename, line).strip()
+        frames.insert(0, (code.co_filename, line, code.co_name, text))
     return type(error).__name__, str(error), traceback.format_list(frames)
 
 
