@@ -5,7 +5,8 @@
 // environments of a version are a stack: the one used last is used next, so
 // that the ones nobody needs grow old and are reaped. An invocation that finds
 // none idle takes whichever comes first, one that another invocation gives back
-// or the one started for it; a start that loses that race is kept warm.
+// or one that is being started; a start that loses that race is kept warm. No
+// more are started than invocations wait.
 //
 // There is no lock shared by all functions: pools are kept in shards, and each
 // has a lock of its own. Run is the one long-lived goroutine: it freezes what
@@ -112,6 +113,7 @@ type pool struct {
 	retired bool
 	// returning counts the leases that have answered and are not idle yet.
 	returning int
+	starting  int // environments on their way
 }
 
 // lease is the fleet's knowledge of one environment. Its fields are guarded by
@@ -243,13 +245,7 @@ func (f *Fleet) Borrow(ctx context.Context, v *lambda.Version) (Loan, error) {
 			case <-timer.C:
 			}
 		}
-		if err := f.start(p, v, w); err != nil {
-			if p.leave(w) {
-				return Loan{}, err
-			}
-			g := <-w.got // it was given one at the same moment
-			return g.loan, g.err
-		}
+		p.startEnough()
 		select {
 		case g := <-w.got:
 			return g.loan, g.err
@@ -264,42 +260,67 @@ func (f *Fleet) Borrow(ctx context.Context, v *lambda.Version) (Loan, error) {
 	}
 }
 
-// start begins an environment for w in a goroutine of its own, since w may be
-// served by another one before it is ready.
-func (f *Fleet) start(p *pool, v *lambda.Version, w *waiter) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed {
-		return &lambda.Error{Code: lambda.Service, Message: "The server is shutting down."}
+// startEnough starts environments until as many are on their way as invocations
+// wait. None is started for an invocation alone: whichever becomes ready serves
+// whoever has waited longest, and so does one that is given back.
+func (p *pool) startEnough() {
+	p.mu.Lock()
+	n := max(len(p.waiting)-p.starting, 0)
+	p.starting += n
+	p.mu.Unlock()
+	for range n {
+		p.fleet.start(p)
 	}
-	f.starts.Go(func() {
-		l := &lease{pool: p}
-		env, err := f.cfg.Host.Start(context.Background(), v, l)
-		if err != nil {
-			if p.leave(w) {
-				w.got <- given{err: err}
+}
+
+// start begins an environment in a goroutine of its own.
+func (f *Fleet) start(p *pool) {
+	f.mu.Lock()
+	closed := f.closed
+	if !closed {
+		f.starts.Go(func() {
+			l := &lease{pool: p}
+			env, err := f.cfg.Host.Start(context.Background(), p.version, l)
+			if err != nil {
+				p.started(given{err: err}, true)
+				return
 			}
-			return
-		}
-		p.mu.Lock()
-		if !l.gone {
-			l.env = env
-			p.leases[l] = struct{}{}
-		}
-		p.mu.Unlock()
-		<-env.Ready()
-		if !env.Broken() {
-			return // Idle has been or will be called, and gives it to whoever waits
-		}
-		// The failure belongs to the invocation that asked for this start. If that
-		// one has been served otherwise, nobody needs to hear of it.
-		if p.leave(w) {
-			w.got <- given{loan: Loan{env: env, Cold: true}}
-		} else {
-			env.Kill("initialisation failed")
-		}
-	})
-	return nil
+			p.mu.Lock()
+			if !l.gone {
+				l.env = env
+				p.leases[l] = struct{}{}
+			}
+			p.mu.Unlock()
+			<-env.Ready()
+			// Unless it is broken, Idle has been or will be called, and gives it to
+			// whoever waits.
+			p.started(given{loan: Loan{env: env, Cold: true}}, env.Broken())
+		})
+	}
+	f.mu.Unlock()
+	if closed {
+		p.started(given{err: &lambda.Error{Code: lambda.Service, Message: "The server is shutting down."}}, true)
+	}
+}
+
+// started notes that a start has come to its end. What failed is for the
+// invocation that has waited longest; if none waits, nobody needs to hear of it.
+func (p *pool) started(g given, failed bool) {
+	var w *waiter
+	p.mu.Lock()
+	p.starting--
+	if failed && len(p.waiting) > 0 {
+		w = p.waiting[0]
+		p.waiting = append(p.waiting[:0], p.waiting[1:]...)
+	}
+	p.mu.Unlock()
+	switch {
+	case w != nil:
+		w.got <- g
+	case failed && g.err == nil:
+		g.loan.env.Kill("initialisation failed")
+	}
+	p.startEnough()
 }
 
 // leave takes w off the waiting list and tells whether it was still there.

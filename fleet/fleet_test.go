@@ -305,3 +305,53 @@ func TestInvocationWaitsForARuntimeThatIsAboutToPoll(t *testing.T) {
 		})
 	}
 }
+
+// A burst starts as many environments as it has invocations at once, and no more while those go on.
+func TestBurstStartsNoMoreThanItNeeds(t *testing.T) {
+	h := &host{init: 50 * time.Millisecond}
+	bubble(t, h, func(t *testing.T, f *Fleet, _ *catalog.Catalog) {
+		const callers = 8
+		var wg sync.WaitGroup
+		for range callers {
+			wg.Go(func() {
+				for range 20 {
+					loan, err := f.Borrow(t.Context(), version("one"))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					time.Sleep(10 * time.Millisecond) // the function runs
+					if _, err := loan.Invoke(nil, nil); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if h.started() != callers {
+			t.Errorf("%d environments for %d callers", h.started(), callers)
+		}
+	})
+}
+
+// When starts fail, each failure goes to one invocation, and the others get a start of their own.
+func TestEveryWaitingInvocationLearnsOfAFailure(t *testing.T) {
+	h := &host{init: 10 * time.Millisecond, broken: true}
+	bubble(t, h, func(t *testing.T, f *Fleet, _ *catalog.Catalog) {
+		var wg sync.WaitGroup
+		for range 5 {
+			wg.Go(func() {
+				loan, err := f.Borrow(t.Context(), version("one"))
+				if err != nil || !loan.env.Broken() {
+					t.Errorf("got %+v, %v", loan, err)
+					return
+				}
+				loan.env.Kill("test")
+			})
+		}
+		wg.Wait()
+		if h.started() != 5 {
+			t.Errorf("%d starts for 5 invocations", h.started())
+		}
+	})
+}
