@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -116,7 +117,7 @@ func (g *Group) limit(l Limits) error {
 			return err
 		}
 	}
-	if l.CPU > 0 {
+	if l.CPU > 0 && l.CPU < float64(runtime.NumCPU()) { // more than there is needs no limit, and counting costs
 		quota := strconv.Itoa(max(int(l.CPU*period), 1000)) // the kernel takes no less than a millisecond
 		err := g.set("cpu", "cpu.cfs_quota_us", "cpu.max", quota)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -21,6 +21,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -105,6 +106,9 @@ func Find() (*Host, error) {
 			return nil, fmt.Errorf("make a control group: %w", err)
 		}
 		h.v1[c] = dir
+		if c == "cpu" {
+			_ = write(filepath.Join(dir, "cpu.shares"), strconv.Itoa(weight*1024)) // without it functions only run later
+		}
 	}
 	if unified != "" {
 		h.v2 = h.primary
@@ -117,12 +121,22 @@ func Find() (*Host, error) {
 				return nil, fmt.Errorf("hand the memory controller down to %s: %w", h.v2, err)
 			} else if err == nil {
 				h.v2has = append(h.v2has, c)
+				if c == "cpu" {
+					_ = write(filepath.Join(h.v2, "cpu.weight"), strconv.Itoa(min(weight*100, 10_000)))
+				}
 			}
 		}
 	}
 	h.sweep(first, mounts)
 	return h, nil
 }
+
+// weight is how much CPU all functions together get beside one thread of the
+// server when both want more than there is. At the default of 1, sixty-four busy
+// functions had the share of a single thread, and the slowest of a hundred
+// invocations took three times as long (85 ms against 24 to 35 at 8 and above, 64 callers
+// on two cores).
+var weight = 8 * runtime.NumCPU()
 
 // claim makes a directory of a new name and locks it.
 func (h *Host) claim(mount string) (name string, err error) {
