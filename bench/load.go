@@ -70,7 +70,7 @@ func startGenerator(spec loadSpec) (*generator, error) {
 		return nil, g.fail(err)
 	}
 	if line, err := g.out.ReadString('\n'); err != nil || line != "ready\n" {
-		return nil, g.fail(fmt.Errorf("it said %q (%v)", line, err))
+		return nil, g.fail(errors.Join(fmt.Errorf("it said %q", line), err))
 	}
 	return g, nil
 }

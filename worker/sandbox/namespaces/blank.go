@@ -166,7 +166,7 @@ func (b *blank) hold() error {
 		n, err = unix.Read(ready[0], one[:])
 	}
 	if n != 1 {
-		return fmt.Errorf("the holder could not mount /proc or give up its rights: %v", unix.Errno(b.holder.wait().Code))
+		return fmt.Errorf("the holder could not mount /proc or give up its rights: %w", unix.Errno(b.holder.wait().Code))
 	}
 	return nil
 }

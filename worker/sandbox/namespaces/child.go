@@ -53,7 +53,7 @@ func (c *child) wait() (e sandbox.Exit) {
 			case werr != nil:
 				e.Signal = werr.Error()
 			case ws.Signaled():
-				e.Signal = syscall.Signal(ws.Signal()).String()
+				e.Signal = ws.Signal().String()
 			default:
 				e.Code = ws.ExitStatus()
 			}

@@ -109,6 +109,10 @@ func TestAKilledServerLeavesNothing(t *testing.T) {
 		defer unix.Close(fd)
 		fds = append(fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
 	}
+	groups := "/sys/fs/cgroup/*/" + fields[0]
+	if dirs, _ := filepath.Glob(groups); len(dirs) == 0 {
+		t.Fatalf("the server has no groups %s", groups)
+	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -123,10 +127,6 @@ func TestAKilledServerLeavesNothing(t *testing.T) {
 		if fds[i].Revents == 0 {
 			t.Errorf("process %s of a killed server lives", fields[1+i])
 		}
-	}
-	groups := "/sys/fs/cgroup/*/" + fields[0]
-	if dirs, _ := filepath.Glob(groups); len(dirs) == 0 {
-		t.Fatalf("the server had no groups %s", groups)
 	}
 	open(t)
 	if dirs, _ := filepath.Glob(groups); len(dirs) > 0 {

@@ -147,7 +147,7 @@ func link(target, path string) error {
 func copyAll(from, to string) error {
 	info, err := os.Stat(from)
 	if err != nil {
-		return nil // the host does without it
+		return nil //nolint:nilerr // the host does without it
 	}
 	if !info.IsDir() {
 		b, err := os.ReadFile(from)
