@@ -5,6 +5,7 @@ package namespaces
 import (
 	"errors"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -25,7 +26,12 @@ type child struct {
 func (d *Driver) fork(argv []string, attr *syscall.ProcAttr) (*child, error) {
 	var fd int
 	attr.Sys.PidFD = &fd
-	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(int(d.programs.Fd())), argv, attr)
+	// The program is named by its descriptor. Between fork and exec the runtime
+	// moves descriptors to the first number above those it was given, which could
+	// be this one: it is given, too. Both programs close what they do not know.
+	program := d.programs.Fd()
+	attr.Files = append(slices.Clone(attr.Files), program)
+	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(int(program)), argv, attr)
 	if err != nil {
 		return nil, err
 	}
