@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -155,6 +156,9 @@ func (b *Buffer) Write(p []byte) (int, error) {
 // Reset empties the buffer.
 func (b *Buffer) Reset() { b.Bytes = b.Bytes[:0] }
 
+// answerTimeout is how long a caller may take to read its answer.
+const answerTimeout = 5 * time.Minute
+
 // serveInvoke is Invoke as net/http carries it.
 func (f *Frontend) serveInvoke(w http.ResponseWriter, r *http.Request, at lambda.Scope, op *wire.Operation, labels wire.Labels) {
 	decoded, err := op.Decode(r, labels, lambda.MaxSyncPayload)
@@ -209,8 +213,13 @@ func (f *Frontend) serveInvoke(w http.ResponseWriter, r *http.Request, at lambda
 		h.Set("X-Amz-Log-Result", base64.StdEncoding.EncodeToString(out.LogTail))
 	}
 	h.Set("Content-Length", strconv.Itoa(len(answer)))
+	// A caller that does not read its answer is given up. A server that cannot set
+	// a deadline has none to set: the test recorder.
+	rc := http.NewResponseController(w)
+	_ = rc.SetWriteDeadline(time.Now().Add(answerTimeout))
 	w.WriteHeader(http.StatusOK)
 	if _, err := w.Write(answer); err != nil {
 		f.logger.Debug("invoke: the caller has gone", "err", err)
 	}
+	_ = rc.SetWriteDeadline(time.Time{}) // it would hold for the connection's next request
 }

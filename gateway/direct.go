@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -338,8 +339,13 @@ func (d *direct) send(head, body []byte) bool {
 		head = append(head, body...)
 		_, err = d.conn.Write(head)
 	} else {
-		both := net.Buffers{head, body}
-		_, err = both.WriteTo(d.conn)
+		// More than the kernel takes at once: a caller that does not read is given up.
+		err = d.conn.SetWriteDeadline(time.Now().Add(bodyTimeout))
+		if err == nil {
+			both := net.Buffers{head, body}
+			_, err = both.WriteTo(d.conn)
+		}
+		err = errors.Join(err, d.conn.SetWriteDeadline(time.Time{}))
 	}
 	d.out = head
 	if cap(d.out) > 2*keep {
