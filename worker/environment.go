@@ -21,7 +21,7 @@ const (
 	// killWait is how long the answer to a failed invocation waits for the
 	// processes to be dead, so that as a rule nothing runs on after it. It is part
 	// of the 50 ms a timeout may be late.
-	killWait = 10 * time.Millisecond
+	killWait = 40 * time.Millisecond
 	// sampleEvery spares a busy environment from being measured at every
 	// invocation; its peak of memory may be this old.
 	sampleEvery = 100 * time.Millisecond
