@@ -143,7 +143,7 @@ func (g *Group) meters() (err error) {
 		g.peak = open("memory", "", "memory.current") // version 2 before Linux 5.19
 	}
 	g.pids = open("pids", "pids.current", "pids.current")
-	g.cpu = open("", "", "cpu.stat") // version 2 counts even without the controller
+	g.cpu = open("cpuacct", "cpuacct.usage", "cpu.stat") // version 2 counts even without the controller
 	return nil
 }
 
@@ -207,7 +207,11 @@ func (g *Group) Usage() (u Usage, err error) {
 	}
 	u.Peak = number(read(g.peak))
 	u.Pids = int(number(read(g.pids)))
-	u.CPU = time.Duration(field(read(g.cpu), "usage_usec")) * time.Microsecond
+	if cpu := read(g.cpu); g.v2 != "" {
+		u.CPU = time.Duration(field(cpu, "usage_usec")) * time.Microsecond
+	} else {
+		u.CPU = time.Duration(number(cpu))
+	}
 	return u, err
 }
 

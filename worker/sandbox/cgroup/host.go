@@ -66,7 +66,7 @@ func hierarchies() (v1 map[string]string, v2 string, err error) {
 			v2 = l[4]
 		case "cgroup":
 			for c := range strings.SplitSeq(r[2], ",") {
-				if slices.Contains(controllers, c) || c == "freezer" {
+				if slices.Contains(controllers, c) || c == "freezer" || c == "cpuacct" {
 					v1[c] = l[4]
 				}
 			}
@@ -82,11 +82,17 @@ func Find() (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	return find(mounts, unified)
+}
+
+// find makes this server's directories in the hierarchies given.
+func find(mounts map[string]string, unified string) (*Host, error) {
 	if len(mounts) == 0 && unified == "" {
 		return nil, errors.New("no control groups are mounted at /sys/fs/cgroup")
 	}
 	if unified != "" {
 		delete(mounts, "freezer")
+		delete(mounts, "cpuacct")
 	}
 	first := unified
 	if first == "" {
@@ -179,6 +185,9 @@ func exists(path string) bool {
 
 // handDown lets the groups below ours use a controller of version 2.
 func handDown(mount, ours, controller string) error {
+	if offered, err := os.ReadFile(filepath.Join(mount, "cgroup.controllers")); err == nil && !slices.Contains(strings.Fields(string(offered)), controller) {
+		return fmt.Errorf("%s does not offer it (boot with cgroup_enable=%s, or have it delegated)", mount, controller)
+	}
 	add := "+" + controller
 	err := write(filepath.Join(mount, "cgroup.subtree_control"), add)
 	if errors.Is(err, unix.EBUSY) && exists(filepath.Join(mount, "cgroup.type")) {
@@ -231,29 +240,50 @@ func (h *Host) sweep(first string, mounts map[string]string) {
 			continue
 		}
 		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
-			dirs := []string{}
-			for _, m := range mounts {
-				dirs = append(dirs, filepath.Join(m, e.Name()))
-			}
-			for _, d := range append(dirs, dir) {
-				removeTree(d)
-			}
+			removeAll(e.Name(), dir, mounts)
 		}
 		f.Close()
 	}
 }
 
+// removeAll removes the directories of one server that is gone. Those of the
+// freezer come first, since the frozen do not die. The one that is looked for
+// comes last, and stays if another does, for the next server to try.
+func removeAll(name, primary string, mounts map[string]string) {
+	var dirs []string
+	for c, mount := range mounts {
+		dir := filepath.Join(mount, name)
+		if c == "freezer" {
+			dirs = slices.Insert(dirs, 0, dir)
+		} else if dir != primary {
+			dirs = append(dirs, dir)
+		}
+	}
+	for _, dir := range append(dirs, primary) {
+		if removeTree(dir) != nil {
+			return
+		}
+	}
+}
+
 // removeTree kills what is in the groups below dir, and removes them and it.
-func removeTree(dir string) {
-	entries, _ := os.ReadDir(dir)
+func removeTree(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	for _, e := range entries {
 		if e.IsDir() {
 			sub := filepath.Join(dir, e.Name())
-			_ = empty(sub)
-			_ = remove(sub)
+			if err := empty(sub); err != nil {
+				return err
+			}
+			if err := remove(sub); err != nil {
+				return err
+			}
 		}
 	}
-	_ = remove(dir)
+	return remove(dir)
 }
 
 // processes lists those in one group. On version 1 a thread of this process that
@@ -312,11 +342,15 @@ func remove(dir string) error {
 func (h *Host) Close() error {
 	var errs []error
 	for _, dir := range h.v1 {
-		errs = append(errs, remove(dir))
+		if dir != h.primary {
+			errs = append(errs, remove(dir))
+		}
 	}
 	if h.primary != "" {
-		errs = append(errs, remove(h.primary))
-		h.lock.Close()
+		if errors.Join(errs...) == nil {
+			errs = append(errs, remove(h.primary))
+		}
+		h.lock.Close() // what is left is for the next server to remove
 	}
 	return errors.Join(errs...)
 }

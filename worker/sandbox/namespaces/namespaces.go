@@ -23,6 +23,8 @@
 // One goroutine per started sandbox waits for its first process, and one watches
 // its memory; Kill waits for both. Sandboxes end with the server, however it
 // ends: their first process reads a pipe of which the server has the other end.
+// Only on hosts whose control groups are of version 1 alone, those that were frozen
+// stay as they are until the next New.
 // Under Options.Dir are the directories that a sandbox's root is made of; mounts
 // exist only inside the sandboxes.
 package namespaces
