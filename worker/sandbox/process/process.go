@@ -14,7 +14,9 @@
 //
 // Where the server may make control groups (as root on Linux), memory, CPU and
 // processes are limited as in a real sandbox, and no process outlives Kill.
-// Elsewhere limits do not hold, and a process that leaves its session is missed.
+// Elsewhere limits do not hold, and a process that leaves its session is found, on
+// Linux only, by the TMPDIR it was started with. Landlock is not used: it would
+// have to be taken on between fork and exec, for which Go has no room.
 //
 // In Options.Dir it makes a directory for each environment and removes it with it.
 package process
@@ -182,7 +184,8 @@ func (b *blank) Start(_ context.Context, spec *sandbox.Spec) (_ sandbox.Sandbox,
 		name, value, _ := strings.Cut(v, "=")
 		cmd.Env = append(cmd.Env, name+"="+p.list(value))
 	}
-	cmd.Env = append(cmd.Env, "TMPDIR="+filepath.Join(b.dir, "tmp"))
+	s.mark = "TMPDIR=" + filepath.Join(b.dir, "tmp")
+	cmd.Env = append(cmd.Env, s.mark)
 	var w *os.File
 	if s.output, w, err = os.Pipe(); err != nil {
 		return nil, err
@@ -304,7 +307,8 @@ type box struct {
 	socket   net.Conn
 	output   *os.File
 	cmd      *exec.Cmd
-	group    group // nil without control groups
+	group    group  // nil without control groups
+	mark     string // a variable that only its processes have
 	done     chan struct{}
 	exit     sandbox.Exit // written before done is closed
 
@@ -355,7 +359,8 @@ func (s *box) Thaw() error {
 	return s.signal(syscall.SIGCONT)
 }
 
-// signal reaches every process of the session's group.
+// signal reaches every process of the session's group, and others that can be
+// found.
 func (s *box) signal(sig syscall.Signal) error {
 	select {
 	case <-s.done:
@@ -364,6 +369,11 @@ func (s *box) signal(sig syscall.Signal) error {
 	}
 	if err := syscall.Kill(-s.cmd.Process.Pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return err
+	}
+	if s.group == nil && sig != syscall.SIGTERM { // that asks only those who were started
+		for _, pid := range stragglers(s.mark) {
+			_ = syscall.Kill(pid, sig)
+		}
 	}
 	return nil
 }
@@ -396,10 +406,10 @@ func (s *box) Kill(grace time.Duration) error {
 		errs = append(errs, s.group.Kill())
 	}
 	<-s.done
-	// Those it left behind in its group; ones in a session of their own are missed.
-	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
 	if s.group != nil {
 		errs = append(errs, s.group.Close())
+	} else {
+		errs = append(errs, s.hunt())
 	}
 	s.gone = true
 	s.listener.Close()
@@ -411,6 +421,25 @@ func (s *box) Kill(grace time.Duration) error {
 	delete(s.d.boxes, s)
 	s.d.mu.Unlock()
 	return errors.Join(errs...)
+}
+
+// hunt kills, without a control group, what the process has left behind, until
+// nothing more is found.
+func (s *box) hunt() error {
+	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) // its group outlives it
+	for wait, until := time.Millisecond, time.Now().Add(10*time.Second); ; wait = min(2*wait, 50*time.Millisecond) {
+		pids := stragglers(s.mark)
+		if len(pids) == 0 {
+			return nil
+		}
+		if time.Now().After(until) {
+			return fmt.Errorf("processes %v do not end", pids)
+		}
+		for _, pid := range pids {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		time.Sleep(wait)
+	}
 }
 
 // group is a control group, where there are any.

@@ -1,8 +1,10 @@
 package process
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -92,6 +94,28 @@ func limit(pid int) {
 	files := unix.Rlimit{Cur: 1024, Max: 1024}
 	_ = unix.Prlimit(pid, unix.RLIMIT_NOFILE, &files, nil)
 	_ = unix.Prlimit(pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil)
+}
+
+// stragglers lists the processes, by whatever parent and in whatever session,
+// that were started with the variable. One that cleared it and left is missed.
+func stragglers(variable string) []int {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	zero := []byte{0}
+	var pids []int
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		b, err := os.ReadFile("/proc/" + e.Name() + "/environ") // empty once it has ended
+		if err == nil && bytes.Contains(slices.Concat(zero, b, zero), slices.Concat(zero, []byte(variable), zero)) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }
 
 // rusage reads what one process uses.
