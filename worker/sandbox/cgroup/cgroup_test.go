@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -170,15 +169,18 @@ func TestSweep(t *testing.T) {
 		if err := g.Freeze(); err != nil {
 			t.Fatal(err)
 		}
-		gone.lock.Close() // as the kernel does for a process that ends
+		for _, f := range gone.locks {
+			f.Close() // as the kernel does for a process that ends
+		}
 		next, err := find()
 		if err != nil {
 			t.Fatal(err)
 		}
 		<-done
-		left, _ := filepath.Glob("/sys/fs/cgroup/*/" + filepath.Base(gone.primary))
-		if len(left) > 0 {
-			t.Errorf("left: %s", strings.Join(left, " "))
+		for dir := range gone.locks {
+			if exists(dir) {
+				t.Errorf("%s is left", dir)
+			}
 		}
 		for _, f := range []*os.File{g.peak, g.cpu, g.pids} {
 			if f != nil {
@@ -186,8 +188,34 @@ func TestSweep(t *testing.T) {
 			}
 		}
 		for _, h := range []*Host{alive, next} {
-			if !exists(h.primary) {
-				t.Errorf("%s is gone, its server is not", h.primary)
+			for dir := range h.locks {
+				if !exists(dir) {
+					t.Errorf("%s is gone, its server is not", dir)
+				}
+			}
+			if err := h.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// A server that sees only some of the hierarchies leaves alone what is another's.
+func TestServersThatSeeLessSpareOthers(t *testing.T) {
+	hosts(t, func(t *testing.T, find func() (*Host, error)) {
+		all, err := Find()
+		if err != nil {
+			t.Fatal(err)
+		}
+		some, err := find()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range []*Host{all, some} {
+			for dir := range h.locks {
+				if !exists(dir) {
+					t.Errorf("%s is gone, its server is not", dir)
+				}
 			}
 			if err := h.Close(); err != nil {
 				t.Error(err)

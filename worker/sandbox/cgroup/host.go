@@ -8,9 +8,10 @@
 // where the controllers are on version 1 and freezing and killing, which need no
 // controller, are on version 2.
 //
-// All groups of one server are below a directory lambent-* at the root of each
-// hierarchy, on which the server holds a lock for as long as it lives. A
-// directory that can be locked is left over: whoever looks next removes it.
+// All groups of one server are below directories of one name, lambent-*, at the
+// roots of the hierarchies. The server holds a lock on each for as long as it
+// lives: not every server need see every hierarchy. Directories that can all be
+// locked are left over, and whoever looks next removes them.
 package cgroup
 
 import (
@@ -36,12 +37,11 @@ const prefix = "lambent-"
 
 // Host is the control groups of this server. Make one with Find.
 type Host struct {
-	v1      map[string]string // our directory by controller, on version 1
-	v2      string            // our directory on version 2; "" if there is none
-	v2has   []string          // controllers on version 2
-	primary string            // the one of them that is locked: made first, removed last
-	lock    *os.File
-	seq     atomic.Uint64
+	v1    map[string]string   // our directory by controller, on version 1
+	v2    string              // our directory on version 2; "" if there is none
+	v2has []string            // controllers on version 2
+	locks map[string]*os.File // by directory
+	seq   atomic.Uint64
 }
 
 // controllers are those that limits need.
@@ -94,30 +94,27 @@ func find(mounts map[string]string, unified string) (*Host, error) {
 		delete(mounts, "freezer")
 		delete(mounts, "cpuacct")
 	}
-	first := unified
-	if first == "" {
-		if first = mounts["memory"]; first == "" {
-			return nil, errors.New("the memory controller of the control groups is not mounted")
-		}
+	if unified == "" && mounts["memory"] == "" {
+		return nil, errors.New("the memory controller of the control groups is not mounted")
 	}
-	h := &Host{v1: map[string]string{}}
-	name, err := h.claim(first)
-	if err != nil {
-		return nil, fmt.Errorf("make a control group (it takes root, or a delegated group): %w", err)
+	var id [6]byte
+	rand.Read(id[:])
+	name := prefix + hex.EncodeToString(id[:])
+	h := &Host{v1: map[string]string{}, locks: map[string]*os.File{}}
+	if unified != "" {
+		h.v2 = filepath.Join(unified, name)
+		if err := h.claim(h.v2); err != nil {
+			return nil, err
+		}
 	}
 	for c, mount := range mounts {
-		dir := filepath.Join(mount, name)
-		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		h.v1[c] = filepath.Join(mount, name)
+		if err := h.claim(h.v1[c]); err != nil {
 			h.Close()
-			return nil, fmt.Errorf("make a control group: %w", err)
-		}
-		h.v1[c] = dir
-		if c == "cpu" {
-			_ = write(filepath.Join(dir, "cpu.shares"), strconv.Itoa(weight*1024)) // without it functions only run later
+			return nil, err
 		}
 	}
 	if unified != "" {
-		h.v2 = h.primary
 		for _, c := range controllers {
 			if _, old := h.v1[c]; old {
 				continue
@@ -133,7 +130,7 @@ func find(mounts map[string]string, unified string) (*Host, error) {
 			}
 		}
 	}
-	h.sweep(first, mounts)
+	h.sweep(name, mounts, unified)
 	return h, nil
 }
 
@@ -144,27 +141,36 @@ func find(mounts map[string]string, unified string) (*Host, error) {
 // on two cores).
 var weight = 8 * runtime.NumCPU()
 
-// claim makes a directory of a new name and locks it.
-func (h *Host) claim(mount string) (name string, err error) {
-	for range 10 {
-		var b [6]byte
-		rand.Read(b[:])
-		name = prefix + hex.EncodeToString(b[:])
-		dir := filepath.Join(mount, name)
-		if err = os.Mkdir(dir, 0o755); err != nil {
-			return "", err
-		}
-		f, err := os.Open(dir)
-		if err != nil {
-			continue // another server swept it before it was locked
-		}
-		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil && exists(dir) {
-			h.primary, h.lock = dir, f
-			return name, nil
-		}
-		f.Close()
+// claim makes a directory and locks it.
+func (h *Host) claim(dir string) error {
+	if h.locks[dir] != nil {
+		return nil // two controllers share a hierarchy
 	}
-	return "", fmt.Errorf("%s: others remove what is made: %w", mount, err)
+	for range 100 {
+		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("make a control group (it takes root, or a delegated group): %w", err)
+		}
+		// Another server may take it for left over, until it is locked.
+		if f := lock(dir); f != nil {
+			h.locks[dir] = f
+			return nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return fmt.Errorf("%s: others remove what is made", dir)
+}
+
+// lock locks a directory, and returns nil if another has, or if it is gone.
+func lock(dir string) *os.File {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil
+	}
+	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil || !exists(dir) {
+		f.Close()
+		return nil
+	}
+	return f
 }
 
 // write sets a file of a control group; unlike os.WriteFile it makes none.
@@ -228,38 +234,55 @@ func (h *Host) Has(controller string) bool {
 func (h *Host) Freezes() bool { return h.v2 != "" || h.v1["freezer"] != "" }
 
 // sweep removes what servers that are gone left in any hierarchy.
-func (h *Host) sweep(first string, mounts map[string]string) {
-	entries, _ := os.ReadDir(first)
-	for _, e := range entries {
-		dir := filepath.Join(first, e.Name())
-		if !strings.HasPrefix(e.Name(), prefix) || dir == h.primary {
-			continue
+func (h *Host) sweep(own string, mounts map[string]string, unified string) {
+	roots := []string{}
+	for c, mount := range mounts {
+		if c == "freezer" {
+			roots = slices.Insert(roots, 0, mount) // first: the frozen do not die
+		} else {
+			roots = append(roots, mount)
 		}
-		f, err := os.Open(dir)
-		if err != nil {
-			continue
+	}
+	if unified != "" {
+		roots = append(roots, unified)
+	}
+	names := map[string]bool{}
+	for _, root := range roots {
+		entries, _ := os.ReadDir(root)
+		for _, e := range entries {
+			if e.IsDir() && strings.HasPrefix(e.Name(), prefix) && e.Name() != own {
+				names[e.Name()] = true
+			}
 		}
-		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
-			removeAll(e.Name(), dir, mounts)
-		}
-		f.Close()
+	}
+	for name := range names {
+		sweepOne(name, roots)
 	}
 }
 
-// removeAll removes the directories of one server that is gone. Those of the
-// freezer come first, since the frozen do not die. The one that is looked for
-// comes last, and stays if another does, for the next server to try.
-func removeAll(name, primary string, mounts map[string]string) {
-	var dirs []string
-	for c, mount := range mounts {
-		dir := filepath.Join(mount, name)
-		if c == "freezer" {
-			dirs = slices.Insert(dirs, 0, dir)
-		} else if dir != primary {
-			dirs = append(dirs, dir)
+// sweepOne removes the directories of one server, unless it holds one of them. It
+// tries again at the next start what it does not manage.
+func sweepOne(name string, roots []string) {
+	locks := map[string]*os.File{}
+	defer func() {
+		for _, f := range locks {
+			f.Close()
 		}
+	}()
+	var dirs []string
+	for _, root := range roots {
+		dir := filepath.Join(root, name)
+		if locks[dir] != nil || !exists(dir) {
+			continue
+		}
+		f := lock(dir)
+		if f == nil {
+			return
+		}
+		locks[dir] = f
+		dirs = append(dirs, dir)
 	}
-	for _, dir := range append(dirs, primary) {
+	for _, dir := range dirs {
 		if removeTree(dir) != nil {
 			return
 		}
@@ -341,16 +364,9 @@ func remove(dir string) error {
 // Close removes the server's directories. Every group must be closed before.
 func (h *Host) Close() error {
 	var errs []error
-	for _, dir := range h.v1 {
-		if dir != h.primary {
-			errs = append(errs, remove(dir))
-		}
-	}
-	if h.primary != "" {
-		if errors.Join(errs...) == nil {
-			errs = append(errs, remove(h.primary))
-		}
-		h.lock.Close() // what is left is for the next server to remove
+	for dir, f := range h.locks {
+		errs = append(errs, remove(dir))
+		f.Close() // what is left is for the next server to remove
 	}
 	return errors.Join(errs...)
 }
