@@ -2,9 +2,11 @@
 
 // Package process is the weakest isolation, for development and for hosts that
 // allow nothing better: a function is a child process with an environment and a
-// temporary directory of its own, and otherwise sees what the server's user sees.
-// Nothing keeps it from the files, the network or the other processes of that
-// user. Only cmd and tests import it.
+// temporary directory of its own, and otherwise is one of the server's user's. It
+// has that user's network and sees its other processes. Where there is Landlock
+// (Linux 5.19 or later) it reads the base system, its code, its layers and its
+// binds, and writes to its TMPDIR, /tmp and /dev/shm; elsewhere nothing keeps it
+// from that user's files. Only cmd and tests import it.
 //
 // Nothing is mounted, so the paths that functions know lead elsewhere: where
 // /var/task, /var/runtime, /opt or a bind's path stands in the arguments, the
@@ -15,10 +17,10 @@
 // Where the server may make control groups (as root on Linux), memory, CPU and
 // processes are limited as in a real sandbox, and no process outlives Kill.
 // Elsewhere limits do not hold, and a process that leaves its session is found, on
-// Linux only, by the TMPDIR it was started with. Landlock is not used: it would
-// have to be taken on between fork and exec, for which Go has no room.
+// Linux only, by the TMPDIR it was started with.
 //
-// In Options.Dir it makes a directory for each environment and removes it with it.
+// One goroutine per environment waits for its process; Kill waits for that. In
+// Options.Dir there is a directory for each environment, which goes with it.
 package process
 
 import (
@@ -27,10 +29,12 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -47,12 +51,14 @@ type Options struct {
 
 // Driver makes processes. Make one with New.
 type Driver struct {
-	dir    string
-	logger *slog.Logger
-	groups groups
+	dir      string
+	logger   *slog.Logger
+	groups   groups
+	landlock landlock
 
-	mu    sync.Mutex // guards boxes
-	boxes map[*box]struct{}
+	mu     sync.Mutex // guards what follows
+	blanks map[*blank]struct{}
+	boxes  map[*box]struct{}
 }
 
 // New empties dir and returns a driver.
@@ -66,7 +72,10 @@ func New(o Options) (*Driver, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("process sandboxes: %w", err)
 	}
-	return &Driver{dir: o.Dir, logger: o.Logger, groups: findGroups(), boxes: map[*box]struct{}{}}, nil
+	return &Driver{
+		dir: o.Dir, logger: o.Logger, groups: findGroups(), landlock: findLandlock(),
+		blanks: map[*blank]struct{}{}, boxes: map[*box]struct{}{},
+	}, nil
 }
 
 // Level is sandbox.Process.
@@ -81,6 +90,9 @@ func (d *Driver) Capabilities() sandbox.Capabilities {
 		Freeze:      true,
 		KillTree:    d.groups.any(),
 		Notes:       []string{"functions run as plain processes, NOT ISOLATED from this host or from each other: for development only"},
+	}
+	if d.landlock.any() {
+		c.Notes = append(c.Notes, "Landlock keeps functions from files outside the base system, their code, and /tmp")
 	}
 	if !d.groups.any() {
 		c.Notes = append(c.Notes, "memory, CPU and process limits do not hold without control groups")
@@ -108,18 +120,22 @@ func (d *Driver) Prepare(ctx context.Context) (sandbox.Blank, error) {
 		os.RemoveAll(dir)
 		return nil, fmt.Errorf("prepare: %w", err)
 	}
-	return &blank{d: d, dir: dir, listener: l}, nil
+	b := &blank{d: d, dir: dir, listener: l}
+	d.mu.Lock()
+	d.blanks[b] = struct{}{}
+	d.mu.Unlock()
+	return b, nil
 }
 
 // Close kills every process and removes the directory.
 func (d *Driver) Close() error {
 	d.mu.Lock()
-	boxes := make([]*box, 0, len(d.boxes))
-	for b := range d.boxes {
-		boxes = append(boxes, b)
-	}
+	blanks, boxes := slices.Collect(maps.Keys(d.blanks)), slices.Collect(maps.Keys(d.boxes))
 	d.mu.Unlock()
 	var errs []error
+	for _, b := range blanks {
+		errs = append(errs, b.Discard())
+	}
 	for _, b := range boxes {
 		errs = append(errs, b.Kill(0))
 	}
@@ -131,23 +147,34 @@ type blank struct {
 	d        *Driver
 	dir      string
 	listener net.Listener
-	used     bool
 }
 
 func (b *blank) API() string { return b.listener.Addr().String() }
 
-func (b *blank) Discard() error {
-	if b.used {
-		return nil
-	}
-	b.used = true
-	return errors.Join(b.listener.Close(), os.RemoveAll(b.dir))
+var errUsed = errors.New("the blank has been used")
+
+// use takes the blank out of the driver's list, once.
+func (b *blank) use() bool {
+	b.d.mu.Lock()
+	defer b.d.mu.Unlock()
+	_, unused := b.d.blanks[b]
+	delete(b.d.blanks, b)
+	return unused
 }
+
+func (b *blank) Discard() error {
+	if !b.use() {
+		return errUsed
+	}
+	return b.remove()
+}
+
+func (b *blank) remove() error { return errors.Join(b.listener.Close(), os.RemoveAll(b.dir)) }
 
 // Start runs the process.
 func (b *blank) Start(_ context.Context, spec *sandbox.Spec) (_ sandbox.Sandbox, err error) {
-	if b.used {
-		return nil, errors.New("the blank has been used")
+	if !b.use() {
+		return nil, errUsed
 	}
 	s := &box{d: b.d, dir: b.dir, listener: b.listener, done: make(chan struct{})}
 	var close []*os.File // the child's ends, which we close in any case
@@ -165,7 +192,7 @@ func (b *blank) Start(_ context.Context, spec *sandbox.Spec) (_ sandbox.Sandbox,
 			if s.group != nil {
 				s.group.Close()
 			}
-			err = errors.Join(fmt.Errorf("start %s: %w", spec.Name, err), b.Discard())
+			err = errors.Join(fmt.Errorf("start %s: %w", spec.Name, err), b.remove())
 		}
 	}()
 	opt, err := layers(b.dir, spec.Layers)
@@ -204,10 +231,23 @@ func (b *blank) Start(_ context.Context, spec *sandbox.Spec) (_ sandbox.Sandbox,
 	if s.group, err = b.d.groups.make(spec); err != nil {
 		return nil, err
 	}
-	if err := launch(cmd, s.group); err != nil {
+	read := slices.Clone(spec.Layers) // to which opt may be links
+	for _, m := range p {
+		read = append(read, m[1])
+	}
+	if _, err := os.Stat(cmd.Path); err == nil { // else the start tells it
+		read = append(read, cmd.Path)
+	}
+	rules, err := b.d.landlock.rules(read, filepath.Join(b.dir, "tmp"))
+	if err != nil {
 		return nil, err
 	}
-	b.used = true
+	if rules != nil {
+		defer rules.Close()
+	}
+	if err := launch(cmd, s.group, rules); err != nil {
+		return nil, err
+	}
 	s.cmd = cmd
 	b.d.mu.Lock()
 	b.d.boxes[s] = struct{}{}

@@ -59,33 +59,46 @@ func (c *control) Stats() (sandbox.Stats, error) {
 	return sandbox.Stats{MemoryPeak: u.Peak, CPU: u.CPU, Pids: u.Pids}, err
 }
 
-// launch starts the command, in the group if there is one. On version 1 a thread
-// enters the group and ends with what it started, since a thread cannot leave
-// for where it was; so nothing of ours is ever charged to a function.
-func launch(cmd *exec.Cmd, g group) error {
+// launch starts the command, in the group and under the rules if there are any.
+// A thread takes them on and ends with what it started, since it can leave
+// neither; so nothing of ours is ever charged to a function or confined.
+func launch(cmd *exec.Cmd, g group, rules *os.File) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if g == nil {
-		if err := cmd.Start(); err != nil {
-			return err
+	c, _ := g.(*control)
+	if c != nil {
+		defer c.Entered()
+		if fd, ok := c.Clone(); ok {
+			cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, fd
 		}
-		limit(cmd.Process.Pid)
-		return nil
-	}
-	c := g.(*control)
-	if fd, ok := c.Clone(); ok {
-		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, fd
 	}
 	err := cgroup.Aside(func() error {
-		if err := c.Enter(); err != nil {
-			return err
+		if c != nil {
+			if err := c.Enter(); err != nil {
+				return err
+			}
+		}
+		dropCapabilities()
+		if rules != nil {
+			if err := confine(rules); err != nil {
+				return err
+			}
 		}
 		return cmd.Start()
 	})
-	c.Entered()
 	if err == nil {
 		limit(cmd.Process.Pid)
 	}
 	return err
+}
+
+// dropCapabilities makes what the calling thread starts root in name only, if
+// the server is root: it owns root's files, but reads no other process's memory.
+func dropCapabilities() {
+	for c := uintptr(0); unix.Prctl(unix.PR_CAPBSET_READ, c, 0, 0, 0) == nil; c++ {
+		if unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0) != nil {
+			return // not ours to give
+		}
+	}
 }
 
 // limit sets what a process may have open, and that it leaves no core. It is

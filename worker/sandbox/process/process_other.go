@@ -3,6 +3,7 @@
 package process
 
 import (
+	"os"
 	"os/exec"
 	"syscall"
 
@@ -20,7 +21,14 @@ func (groups) make(*sandbox.Spec) (group, error) { return nil, nil }
 func stragglers(string) []int                    { return nil }
 func rusage(int) sandbox.Stats                   { return sandbox.Stats{} }
 
-func launch(cmd *exec.Cmd, _ group) error {
+// landlock is Linux's.
+type landlock struct{}
+
+func findLandlock() landlock                              { return landlock{} }
+func (landlock) any() bool                                { return false }
+func (landlock) rules([]string, string) (*os.File, error) { return nil, nil }
+
+func launch(cmd *exec.Cmd, _ group, _ *os.File) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return cmd.Start()
 }
