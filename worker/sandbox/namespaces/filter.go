@@ -32,6 +32,22 @@ var denied = []string{
 	"sethostname", "setdomainname", "vhangup", "nfsservctl",
 }
 
+// protocols are those that sockets may speak, by family. No namespace divides some
+// families: by AF_VSOCK a function would reach the host that a virtual machine
+// runs on. And the kernel loads modules, with all their faults, for whoever asks
+// for a protocol.
+var protocols = []struct {
+	family  uint64
+	allowed []uint64
+}{
+	{unix.AF_UNIX, []uint64{0, unix.AF_UNIX}},
+	{unix.AF_INET, internet},
+	{unix.AF_INET6, internet},
+	{unix.AF_NETLINK, []uint64{unix.NETLINK_ROUTE}}, // to list interfaces
+}
+
+var internet = []uint64{0, unix.IPPROTO_TCP, unix.IPPROTO_UDP, unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6, unix.IPPROTO_MPTCP}
+
 // filter makes the program of system calls that a function may not make, in the
 // kernel's encoding.
 func filter() ([]byte, error) {
@@ -52,19 +68,30 @@ func filter() ([]byte, error) {
 	clone := []seccomp.NameWithConditions{{Name: "clone", Conditions: seccomp.ArgumentConditions{
 		{Argument: 0, Operation: seccomp.BitsSet, Value: spaces},
 	}}}
-	// No namespace divides some families: by AF_VSOCK a function would reach the
-	// host that a virtual machine runs on.
-	var other seccomp.ArgumentConditions
-	for _, family := range []uint64{unix.AF_UNIX, unix.AF_INET, unix.AF_INET6, unix.AF_NETLINK} {
-		other = append(other, seccomp.Condition{Argument: 0, Operation: seccomp.NotEqual, Value: family})
+	// A call is refused if all conditions of one of these hold. They name what is
+	// allowed, so that junk in the upper half of an argument, which the kernel does
+	// not look at, is refused too.
+	var socket []seccomp.NameWithConditions
+	refuseUnless := func(call string, argument uint32, allowed []uint64, given ...seccomp.Condition) {
+		for _, value := range allowed {
+			given = append(given, seccomp.Condition{Argument: argument, Operation: seccomp.NotEqual, Value: value})
+		}
+		socket = append(socket, seccomp.NameWithConditions{Name: call, Conditions: given})
 	}
+	var families []uint64
+	for _, p := range protocols {
+		families = append(families, p.family)
+		refuseUnless("socket", 2, p.allowed, seccomp.Condition{Argument: 0, Operation: seccomp.Equal, Value: p.family})
+	}
+	refuseUnless("socket", 0, families)
+	refuseUnless("socketpair", 0, []uint64{unix.AF_UNIX})
 	policy := seccomp.Policy{
 		DefaultAction: seccomp.ActionAllow,
 		Syscalls: []seccomp.SyscallGroup{
 			{Action: refuse(unix.ENOSYS), Names: []string{"clone3"}},
 			{Action: refuse(unix.EPERM), Names: names},
 			{Action: refuse(unix.EPERM), NamesWithCondtions: clone},
-			{Action: refuse(unix.EPERM), NamesWithCondtions: []seccomp.NameWithConditions{{Name: "socket", Conditions: other}}},
+			{Action: refuse(unix.EPERM), NamesWithCondtions: socket},
 		},
 	}
 	program, err := policy.Assemble()

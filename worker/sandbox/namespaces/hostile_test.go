@@ -127,7 +127,9 @@ func TestAttacks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	umask := unix.Umask(0o077) // a server's need not be a function's
 	s := start(t, d, attack, func(s *sandbox.Spec) { s.Env = append(s.Env, "TARGET="+string(target)) })
+	unix.Umask(umask)
 	out := strings.TrimSpace(output(t, s))
 	var got map[string]string
 	if err := json.Unmarshal([]byte(out[strings.LastIndexByte(out, '\n')+1:]), &got); err != nil {
@@ -162,6 +164,7 @@ func TestAttacks(t *testing.T) {
 		{"abstract socket", []string{"ECONNREFUSED"}},
 		{"own listener", []string{"ok"}},
 		{"socket ", []string{"EPERM"}},
+		{"ordinary ", []string{"ok"}},
 		{"raw socket", []string{"EPERM"}},
 		{"listen on another port", []string{"ok"}},
 		{"Cap", []string{"0"}},
@@ -173,7 +176,8 @@ func TestAttacks(t *testing.T) {
 		{"kill holder", []string{"EPERM"}},
 		{"signal all", []string{"EPERM", "ESRCH"}}, // nobody else is there
 		{"raise limit", []string{"ValueError: not allowed to raise maximum limit", "EPERM"}},
-		{"limits", []string{"[[1024, 1024], [0, 0]]"}},
+		{"limits", []string{"[[1024, 1024], [0, 0], [8388608, 8388608]]"}},
+		{"umask", []string{"22"}},
 		{"clone ", []string{"EPERM"}},
 		{"call clone3", []string{"ENOSYS"}},
 		{"call of the x32 kind", []string{"ENOSYS"}},

@@ -191,6 +191,7 @@ func (e *entry) enter() error {
 		return fmt.Errorf("open /tmp: %w", err)
 	}
 	e.tmp = os.NewFile(uintptr(tmp), "/tmp")
+	unix.Umask(0o022) // as on AWS, whatever the server's; the thread has one of its own
 	// What the process must never have again goes first: the thread's bounding
 	// set is that of its children.
 	for c := range e.b.d.lastCap + 1 {

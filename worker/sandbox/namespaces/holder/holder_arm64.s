@@ -89,6 +89,12 @@ gate:
 	mov x8, #261
 	svc #0
 	cbnz x0, refuse
+	mov x0, #0			// prlimit64
+	mov x1, #3
+	adr x2, stack
+	mov x3, #0
+	mov x8, #261
+	svc #0
 	add w21, w21, #1
 	adr x0, version			// capset
 	adr x1, none
@@ -144,6 +150,7 @@ proc:	.asciz "proc"
 	.balign 8
 ignore:	.quad 1, 0, 0, 0
 files:	.quad 1024, 1024
+stack:	.quad 8388608, 8388608
 version: .long 0x20080522, 0
 none:	.quad 0, 0, 0
 count:	.quad 0

@@ -80,6 +80,19 @@ attempt("abstract socket of the host", lambda: connect(socket.AF_UNIX, "\0" + ta
 attempt("own listener", lambda: connect(socket.AF_INET, ("127.0.0.1", 9001)))
 for name, family, kind in [("vsock", 40, 1), ("packet", 17, 3), ("alg", 38, 5), ("bluetooth", 31, 1), ("xdp", 44, 3), ("tipc", 30, 1)]:
     attempt("socket " + name, lambda: socket.socket(family, kind).close())
+# Protocols whose modules the kernel would load for anyone. An int's upper half
+# means nothing to the kernel; a filter must not be fooled by it.
+SCTP, DCCP, NETFILTER, XFRM, TIPC = 132, 33, 12, 6, 30
+junk = 1 << 32
+for name, args in {
+    "sctp": (2, 1, SCTP), "sctp, IPv6": (10, 1, SCTP), "sctp, disguised": (2, 1, SCTP | junk), "sctp, family disguised": (2 | junk, 1, SCTP),
+    "dccp": (2, 6, DCCP), "netfilter": (16, 3, NETFILTER), "xfrm": (16, 3, XFRM), "vsock, disguised": (40 | junk, 1, 0),
+}.items():
+    attempt("socket " + name, lambda: call(nr(41, 198), *args))
+attempt("socket pair tipc", lambda: call(nr(53, 199), TIPC, 1, 0, ctypes.byref((ctypes.c_int * 2)())))
+for name, args in {"tcp": (2, 1, 6), "udp, IPv6": (10, 2, 17), "unix": (1, 1, 0), "route": (16, 3, 0)}.items():
+    attempt("ordinary socket " + name, lambda: call(nr(41, 198), *args))
+attempt("ordinary pair", lambda: [s.close() for s in socket.socketpair()] and None)
 attempt("raw socket", lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1).close())
 attempt("listen on another port", lambda: socket.create_server(("127.0.0.1", 8080)).close())
 
@@ -93,7 +106,8 @@ attempt("setuid program", lambda: subprocess.run(["/usr/bin/su", "-c", "id -u"],
 attempt("kill holder", lambda: os.kill(1, 9))
 attempt("signal all", lambda: os.kill(-1, 0))
 attempt("raise limit", lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (2048, 2048)))
-attempt("limits", lambda: json.dumps([resource.getrlimit(resource.RLIMIT_NOFILE), resource.getrlimit(resource.RLIMIT_CORE)]))
+attempt("limits", lambda: json.dumps([resource.getrlimit(r) for r in (resource.RLIMIT_NOFILE, resource.RLIMIT_CORE, resource.RLIMIT_STACK)]))
+attempt("umask", lambda: "%o" % os.umask(0o22))
 
 # system calls
 NEWUSER, NEWNS, NEWNET, NEWPID = 0x10000000, 0x20000, 0x40000000, 0x20000000
