@@ -1,5 +1,6 @@
-// Package catalog is the record of what exists and what should be: functions,
-// their versions and their aliases.
+// Package catalog is the record of what exists and what should be: functions
+// with their versions, aliases and settings, layers, code signing
+// configurations and capacity providers.
 //
 // It owns the data and no policy: package control decides what may change,
 // catalog makes the change durable and visible in one step. Everything is kept
@@ -38,8 +39,17 @@ type Store interface {
 // it points to must not be changed.
 type Entry struct {
 	Function *lambda.Function
-	Versions map[string]*lambda.Version // by number, "$LATEST" included
-	Aliases  map[string]*lambda.Alias   // by name
+	Versions map[string]*lambda.Version  // by number, "$LATEST" included
+	Aliases  map[string]*lambda.Alias    // by name
+	Settings map[string]*lambda.Settings // by qualifier; only those that are not empty
+}
+
+// Of returns the settings of a qualifier, empty ones if there are none.
+func (e *Entry) Of(qualifier string) *lambda.Settings {
+	if s := e.Settings[qualifier]; s != nil {
+		return s
+	}
+	return new(lambda.Settings)
 }
 
 // Version finds the version a qualifier names, without weights: a number,

@@ -6,53 +6,55 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
-	"hash/maphash"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/lambent-run/lambent/lambda"
 )
 
 // Catalog is the record, in memory and on a Store. Make one with Open.
 type Catalog struct {
-	store  Store
-	seed   maphash.Seed
-	shards [64]shard
+	store     Store
+	functions *table[Entry]
 
-	mu       sync.RWMutex // guards what follows
-	scopes   map[lambda.Scope]*names
+	// Layers, CodeSigning and Providers are the resources that are no functions.
+	Layers      *Collection[lambda.LayerRecord]
+	CodeSigning *Collection[lambda.CodeSigning]
+	Providers   *Collection[lambda.CapacityProvider]
+
+	urls sync.Map // id → place of the function URL
+
+	mu       sync.RWMutex // guards watchers
 	watchers map[*Watch]struct{}
 }
 
-// shard holds the slots of some functions. mu guards slots and their refs.
-type shard struct {
-	mu    sync.RWMutex
-	slots map[lambda.FunctionID]*slot
-}
-
-// slot is one function's place. Readers load entry; writers take turns.
-type slot struct {
-	entry atomic.Pointer[Entry]
-	turn  chan struct{} // holds one token: who has it may change the function
-	refs  int           // writers that hold or wait for turn
-}
-
-// names are the functions of one scope, in name order. mu guards sorted.
-type names struct {
-	mu     sync.RWMutex
-	sorted []string
+// place is where a function URL's configuration stands.
+type place struct {
+	function  lambda.FunctionID
+	qualifier string
 }
 
 // Open loads every record of the store. A record that is damaged refuses to
 // load: the error names its key.
 func Open(ctx context.Context, store Store) (*Catalog, error) {
-	c := &Catalog{store: store, seed: maphash.MakeSeed(), scopes: map[lambda.Scope]*names{}, watchers: map[*Watch]struct{}{}}
-	for i := range c.shards {
-		c.shards[i].slots = map[lambda.FunctionID]*slot{}
+	c := &Catalog{
+		store: store, functions: newTable[Entry](), watchers: map[*Watch]struct{}{},
+		Layers:      newCollection[lambda.LayerRecord](store, "layer"),
+		CodeSigning: newCollection[lambda.CodeSigning](store, "code-signing"),
+		Providers:   newCollection[lambda.CapacityProvider](store, "capacity-provider"),
 	}
+	for _, load := range []func(context.Context) error{c.load, c.Layers.load, c.CodeSigning.load, c.Providers.load} {
+		if err := load(ctx); err != nil {
+			return nil, fmt.Errorf("load the catalog: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// load reads the functions.
+func (c *Catalog) load(ctx context.Context) error {
 	var e *Entry
 	var id lambda.FunctionID
 	add := func() error {
@@ -62,14 +64,12 @@ func Open(ctx context.Context, store Store) (*Catalog, error) {
 		if e.Function == nil || e.Versions[lambda.Latest] == nil {
 			return fmt.Errorf("the records of %s are incomplete", id.ARN())
 		}
-		s := c.shard(id)
-		s.slots[id] = newSlot(e)
-		n := c.names(id.Scope())
-		n.sorted = append(n.sorted, id.Name)
+		c.functions.load(lambda.ResourceID(id), e)
+		c.indexURLs(id, nil, e)
 		e = nil
 		return nil
 	}
-	err := store.Load(ctx, root, func(key string, value []byte) error {
+	err := c.store.Load(ctx, root, func(key string, value []byte) error {
 		of, kind, name, err := parseKey(key)
 		if err != nil {
 			return err
@@ -78,7 +78,7 @@ func Open(ctx context.Context, store Store) (*Catalog, error) {
 			if err := add(); err != nil {
 				return err
 			}
-			id, e = of, &Entry{Versions: map[string]*lambda.Version{}, Aliases: map[string]*lambda.Alias{}}
+			id, e = of, newEntry()
 		}
 		switch kind {
 		case "function":
@@ -92,6 +92,10 @@ func Open(ctx context.Context, store Store) (*Catalog, error) {
 			a := new(lambda.Alias)
 			err = decode(value, a)
 			e.Aliases[name] = a
+		case "settings":
+			s := new(lambda.Settings)
+			err = decode(value, s)
+			e.Settings[name] = s
 		}
 		if err != nil {
 			return fmt.Errorf("record %s: %w", key, err)
@@ -101,53 +105,53 @@ func Open(ctx context.Context, store Store) (*Catalog, error) {
 	if err == nil {
 		err = add()
 	}
-	if err != nil {
-		return nil, fmt.Errorf("load the catalog: %w", err)
-	}
-	for _, n := range c.scopes {
-		slices.Sort(n.sorted)
-	}
-	return c, nil
+	c.functions.loaded()
+	return err
 }
 
-func newSlot(e *Entry) *slot {
-	s := &slot{turn: make(chan struct{}, 1)}
-	s.turn <- struct{}{}
-	s.entry.Store(e)
-	return s
-}
-
-func (c *Catalog) shard(id lambda.FunctionID) *shard {
-	return &c.shards[maphash.String(c.seed, id.Name)%uint64(len(c.shards))]
-}
-
-func (c *Catalog) names(at lambda.Scope) *names {
-	c.mu.RLock()
-	n := c.scopes[at]
-	c.mu.RUnlock()
-	if n != nil {
-		return n
+func newEntry() *Entry {
+	return &Entry{
+		Versions: map[string]*lambda.Version{}, Aliases: map[string]*lambda.Alias{}, Settings: map[string]*lambda.Settings{},
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if n = c.scopes[at]; n == nil {
-		n = new(names)
-		c.scopes[at] = n
-	}
-	return n
 }
 
 // Get returns what is known of a function now, or nil if there is none. It
 // allocates nothing and takes no lock that all functions share.
-func (c *Catalog) Get(id lambda.FunctionID) *Entry {
-	s := c.shard(id)
-	s.mu.RLock()
-	sl := s.slots[id]
-	s.mu.RUnlock()
-	if sl == nil {
-		return nil
+func (c *Catalog) Get(id lambda.FunctionID) *Entry { return c.functions.get(lambda.ResourceID(id)) }
+
+// URL finds a function URL by its id: the function, the qualifier it is of
+// ($LATEST or an alias) and its configuration.
+func (c *Catalog) URL(id string) (fn lambda.FunctionID, qualifier string, u *lambda.URL, ok bool) {
+	v, ok := c.urls.Load(id)
+	if !ok {
+		return fn, "", nil, false
 	}
-	return sl.entry.Load()
+	p := v.(place)
+	// The index follows the entry by a moment: what counts is the entry.
+	if e := c.Get(p.function); e != nil {
+		if s := e.Settings[p.qualifier]; s != nil && s.URL != nil && s.URL.ID == id {
+			return p.function, p.qualifier, s.URL, true
+		}
+	}
+	return fn, "", nil, false
+}
+
+// indexURLs brings the index from what a function was to what it is.
+func (c *Catalog) indexURLs(id lambda.FunctionID, before, after *Entry) {
+	if before != nil {
+		for q, s := range before.Settings {
+			if s.URL != nil && (after == nil || after.Settings[q] == nil || after.Settings[q].URL == nil || after.Settings[q].URL.ID != s.URL.ID) {
+				c.urls.Delete(s.URL.ID)
+			}
+		}
+	}
+	if after != nil {
+		for q, s := range after.Settings {
+			if s.URL != nil {
+				c.urls.Store(s.URL.ID, place{id, q})
+			}
+		}
+	}
 }
 
 // Update runs fn with the function's present state. What fn changes through tx
@@ -155,52 +159,19 @@ func (c *Catalog) Get(id lambda.FunctionID) *Entry {
 // turns; ctx bounds the wait for the turn, not the work. An error of fn ends it,
 // is returned as it is, and nothing has changed.
 func (c *Catalog) Update(ctx context.Context, id lambda.FunctionID, fn func(tx *Tx) error) error {
-	sh := c.shard(id)
-	sh.mu.Lock()
-	sl := sh.slots[id]
-	if sl == nil {
-		sl = newSlot(nil)
-		sh.slots[id] = sl
-	}
-	sl.refs++
-	sh.mu.Unlock()
-	defer func() {
-		sh.mu.Lock()
-		defer sh.mu.Unlock()
-		if sl.refs--; sl.refs == 0 && sl.entry.Load() == nil {
-			delete(sh.slots, id)
+	changed := false
+	before, after, err := c.functions.update(ctx, c.store, lambda.ResourceID(id), func(before *Entry) (*Entry, map[string][]byte, error) {
+		tx := &Tx{id: id, entry: before, ops: map[string][]byte{}}
+		if err := fn(tx); err != nil {
+			return nil, nil, err
 		}
-	}()
-	select {
-	case <-sl.turn:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	defer func() { sl.turn <- struct{}{} }()
-
-	before := sl.entry.Load()
-	tx := &Tx{id: id, entry: before, ops: map[string][]byte{}}
-	if err := fn(tx); err != nil {
+		changed = len(tx.ops) > 0
+		return tx.entry, tx.ops, tx.err
+	})
+	if err != nil || !changed {
 		return err
 	}
-	if tx.err != nil {
-		return tx.err
-	}
-	if len(tx.ops) == 0 {
-		return nil
-	}
-	ops := make([]Op, 0, len(tx.ops))
-	for _, key := range slices.Sorted(maps.Keys(tx.ops)) {
-		ops = append(ops, Op{key, tx.ops[key]})
-	}
-	// Once begun, a commit is not abandoned: whether it took place must be known.
-	if err := c.store.Commit(context.WithoutCancel(ctx), ops); err != nil {
-		return fmt.Errorf("commit %s: %w", id.Name, err)
-	}
-	sl.entry.Store(tx.entry)
-	if n := c.names(id.Scope()); (before == nil) != (tx.entry == nil) {
-		n.set(id.Name, tx.entry != nil)
-	}
+	c.indexURLs(id, before, after)
 	c.mu.RLock()
 	for w := range c.watchers {
 		w.changed(id)
@@ -209,63 +180,19 @@ func (c *Catalog) Update(ctx context.Context, id lambda.FunctionID, fn func(tx *
 	return nil
 }
 
-func (n *names) set(name string, present bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	i, found := slices.BinarySearch(n.sorted, name)
-	switch {
-	case present && !found:
-		n.sorted = slices.Insert(n.sorted, i, name)
-	case !present && found:
-		n.sorted = slices.Delete(n.sorted, i, i+1)
-	}
-}
-
 // List returns the functions of a scope in name order, those after the name
-// `after`, at most max of them, and whether more follow. Its cost is that of
-// the page.
-func (c *Catalog) List(at lambda.Scope, after string, max int) (page []*Entry, more bool) {
-	n := c.names(at)
-	n.mu.RLock()
-	i, found := slices.BinarySearch(n.sorted, after)
-	if found {
-		i++
-	}
-	rest := n.sorted[i:]
-	more = len(rest) > max
-	rest = slices.Clone(rest[:min(max, len(rest))])
-	n.mu.RUnlock()
-	for _, name := range rest {
-		if e := c.Get(lambda.FunctionID{Account: at.Account, Region: at.Region, Name: name}); e != nil {
-			page = append(page, e)
-		}
-	}
-	return page, more
+// `after`, at most max of them, and the name after which the next page begins,
+// or "" if nothing follows. Its cost is that of the page.
+func (c *Catalog) List(at lambda.Scope, after string, max int) (page []*Entry, next string) {
+	return c.functions.list(at, after, max)
 }
 
 // Count returns how many functions a scope has.
-func (c *Catalog) Count(at lambda.Scope) int {
-	n := c.names(at)
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	return len(n.sorted)
-}
+func (c *Catalog) Count(at lambda.Scope) int { return c.functions.count(at) }
 
 // All yields every function, in no order. Functions that come or go meanwhile
 // may or may not be among them.
-func (c *Catalog) All(yield func(*Entry) bool) {
-	for i := range c.shards {
-		s := &c.shards[i]
-		s.mu.RLock()
-		slots := slices.Collect(maps.Values(s.slots))
-		s.mu.RUnlock()
-		for _, sl := range slots {
-			if e := sl.entry.Load(); e != nil && !yield(e) {
-				return
-			}
-		}
-	}
-}
+func (c *Catalog) All(yield func(*Entry) bool) { c.functions.all(yield) }
 
 // Watch is a feed of what changed. It remembers which functions did, not how
 // often, so that one who reads it slowly misses nothing and costs little.
@@ -343,9 +270,9 @@ func (tx *Tx) own() *Entry {
 	}
 	tx.copied = true
 	if tx.entry == nil {
-		tx.entry = &Entry{Versions: map[string]*lambda.Version{}, Aliases: map[string]*lambda.Alias{}}
+		tx.entry = newEntry()
 	} else {
-		tx.entry = &Entry{tx.entry.Function, maps.Clone(tx.entry.Versions), maps.Clone(tx.entry.Aliases)}
+		tx.entry = &Entry{tx.entry.Function, maps.Clone(tx.entry.Versions), maps.Clone(tx.entry.Aliases), maps.Clone(tx.entry.Settings)}
 	}
 	return tx.entry
 }
@@ -412,16 +339,31 @@ func (tx *Tx) PutAlias(a *lambda.Alias) {
 	tx.put(aliasKey(tx.id, a.Name), a)
 }
 
-// DeleteVersion removes a version.
+// PutSettings records the settings of a qualifier, or removes them if s is empty.
+func (tx *Tx) PutSettings(qualifier string, s *lambda.Settings) {
+	if s.Empty() {
+		if tx.entry != nil && tx.entry.Settings[qualifier] != nil {
+			delete(tx.own().Settings, qualifier)
+			tx.ops[settingsKey(tx.id, qualifier)] = nil
+		}
+		return
+	}
+	tx.own().Settings[qualifier] = s
+	tx.put(settingsKey(tx.id, qualifier), s)
+}
+
+// DeleteVersion removes a version, with its settings.
 func (tx *Tx) DeleteVersion(number string) {
 	delete(tx.own().Versions, number)
 	tx.ops[versionKey(tx.id, number)] = nil
+	tx.PutSettings(number, nil)
 }
 
-// DeleteAlias removes an alias.
+// DeleteAlias removes an alias, with its settings.
 func (tx *Tx) DeleteAlias(name string) {
 	delete(tx.own().Aliases, name)
 	tx.ops[aliasKey(tx.id, name)] = nil
+	tx.PutSettings(name, nil)
 }
 
 // DeleteFunction removes everything of the function.
@@ -435,6 +377,9 @@ func (tx *Tx) DeleteFunction() {
 	for name := range tx.entry.Aliases {
 		tx.ops[aliasKey(tx.id, name)] = nil
 	}
+	for qualifier := range tx.entry.Settings {
+		tx.ops[settingsKey(tx.id, qualifier)] = nil
+	}
 	tx.ops[functionKey(tx.id)] = nil
 	tx.entry, tx.copied = nil, false
 }
@@ -446,9 +391,10 @@ const root = "function/"
 func prefix(id lambda.FunctionID) string {
 	return root + id.Account + "/" + id.Region + "/" + id.Name + "/"
 }
-func functionKey(id lambda.FunctionID) string          { return prefix(id) + "function/" }
-func versionKey(id lambda.FunctionID, n string) string { return prefix(id) + "version/" + n }
-func aliasKey(id lambda.FunctionID, n string) string   { return prefix(id) + "alias/" + n }
+func functionKey(id lambda.FunctionID) string           { return prefix(id) + "function/" }
+func versionKey(id lambda.FunctionID, n string) string  { return prefix(id) + "version/" + n }
+func aliasKey(id lambda.FunctionID, n string) string    { return prefix(id) + "alias/" + n }
+func settingsKey(id lambda.FunctionID, q string) string { return prefix(id) + "settings/" + q }
 
 func parseKey(key string) (id lambda.FunctionID, kind, name string, err error) {
 	parts := strings.Split(key, "/")

@@ -227,13 +227,11 @@ func (c *Control) ListFunctions(_ context.Context, at lambda.Scope, in *awslambd
 	}
 	most := pageSize(in.MaxItems)
 	if in.FunctionVersion != types.FunctionVersionAll {
-		page, more := c.Catalog.List(at, from.Name, most)
+		page, next := c.Catalog.List(at, from.Name, most)
 		for _, e := range page {
 			out.Functions = append(out.Functions, brief(e.Versions[lambda.Latest], e.Function.ID.ARN()))
 		}
-		if more && len(page) > 0 {
-			out.NextMarker = marker{Name: page[len(page)-1].Function.ID.Name}.encode()
-		}
+		out.NextMarker = after(next)
 		return out, nil
 	}
 	// The marker names the last version shown: the page begins in that function.

@@ -27,6 +27,14 @@ func (m marker) encode() *string {
 	return ptr(base64.RawURLEncoding.EncodeToString(b))
 }
 
+// after is the marker of a list that goes on after a name, or nil if name is "".
+func after(name string) *string {
+	if name == "" {
+		return nil
+	}
+	return marker{Name: name}.encode()
+}
+
 func parseMarker(s *string) (m marker, err error) {
 	if value(s) == "" {
 		return m, nil

@@ -79,7 +79,7 @@ func render(v *lambda.Version, arn string) *types.FunctionConfiguration {
 		f.KMSKeyArn = ptr(v.KMSKey)
 	}
 	for _, l := range v.Layers {
-		f.Layers = append(f.Layers, types.Layer{Arn: ptr(l.ARN), CodeSize: l.Size})
+		f.Layers = append(f.Layers, types.Layer{Arn: ptr(l.ARN), CodeSize: l.Code.Size})
 	}
 	return f
 }

@@ -17,6 +17,8 @@ type Function struct {
 	LastVersion int64             // the highest number ever published; numbers are never reused
 	Tags        map[string]string `json:",omitempty"`
 	Reserved    *int              `json:",omitempty"` // reserved concurrency; nil for none
+	Recursion   string            `json:",omitempty"` // "Allow" or "Terminate"; "" is Terminate
+	CodeSigning string            `json:",omitempty"` // ARN of the code signing configuration; "" for none
 	Created     time.Time
 }
 
@@ -38,8 +40,10 @@ type Config struct {
 	Tracing     string       // "PassThrough" or "Active"
 	SnapStart   string       // "None" or "PublishedVersions"
 	Logging     Logging
-	VPC         *VPC         `json:",omitempty"`
-	FileSystems []FileSystem `json:",omitempty"`
+	VPC         *VPC              `json:",omitempty"`
+	FileSystems []FileSystem      `json:",omitempty"`
+	Managed     *ManagedInstances `json:",omitempty"` // nil for Lambda's own compute
+	Signature   *Signature        `json:",omitempty"` // of the code, if it was signed
 	Code        Code256
 }
 
@@ -48,10 +52,12 @@ type Environment struct {
 	Variables map[string]string
 }
 
-// Layer is a layer version as a function refers to it.
+// Layer is a layer version as a function refers to it. Its content stays with
+// the function when the layer version is deleted.
 type Layer struct {
-	ARN  string
-	Size int64
+	ARN      string
+	Code     Code256
+	Unzipped int64 // bytes of its files
 }
 
 // Logging says how a function logs. Levels are empty with the Text format.
