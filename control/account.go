@@ -10,8 +10,8 @@ import (
 )
 
 // GetAccountSettings returns the account's limits and what it uses of them:
-// how many functions it has, and the code of all their versions, each counted
-// by itself, as AWS counts it.
+// how many functions it has, and the code of all their versions and of all
+// versions of its layers, each counted by itself, as AWS counts it.
 func (c *Control) GetAccountSettings(_ context.Context, at lambda.Scope, _ *awslambda.GetAccountSettingsInput) (*awslambda.GetAccountSettingsOutput, error) {
 	usage := &types.AccountUsage{}
 	reserved := 0
@@ -25,6 +25,14 @@ func (c *Control) GetAccountSettings(_ context.Context, at lambda.Scope, _ *awsl
 		}
 		if n := e.Function.Reserved; n != nil {
 			reserved += *n
+		}
+	}
+	for l := range c.Catalog.Layers.All {
+		if l.ID.Scope() != at {
+			continue
+		}
+		for _, v := range l.Versions {
+			usage.TotalCodeSize += v.Code.Size
 		}
 	}
 	return &awslambda.GetAccountSettingsOutput{

@@ -129,25 +129,17 @@ type given struct {
 	FileSystems      []types.FileSystemConfig
 	ImageConfig      *types.ImageConfig
 	Durable          *types.DurableConfig
-	CapacityProvider *types.CapacityProviderConfig
 }
 
-// apply checks what a caller gave and merges it into the configuration of a
-// function in a region.
-func (c *Control) apply(region string, cfg *lambda.Config, g *given) error {
+// apply checks what a caller gave and merges it into a function's configuration.
+func (c *Control) apply(at lambda.Scope, cfg *lambda.Config, g *given) error {
 	switch {
-	case g.VpcConfig != nil && (len(g.VpcConfig.SubnetIds) > 0 || len(g.VpcConfig.SecurityGroupIds) > 0):
-		return notBuilt("VpcConfig")
 	case len(g.FileSystems) > 0:
 		return notBuilt("FileSystemConfigs")
 	case g.ImageConfig != nil:
 		return notBuilt("ImageConfig")
 	case g.Durable != nil:
 		return notBuilt("DurableConfig")
-	case g.CapacityProvider != nil:
-		return notBuilt("CapacityProviderConfig")
-	case g.SnapStart != nil && g.SnapStart.ApplyOn == types.SnapStartApplyOnPublishedVersions:
-		return notBuilt("SnapStart with ApplyOn PublishedVersions")
 	}
 	if g.Runtime != "" {
 		if err := c.runtime(string(g.Runtime)); err != nil {
@@ -155,19 +147,12 @@ func (c *Control) apply(region string, cfg *lambda.Config, g *given) error {
 		}
 		cfg.Runtime = string(g.Runtime)
 	}
-	if len(g.Layers) > lambda.MaxLayers {
-		return refuse("Cannot reference more than %d layers.", lambda.MaxLayers)
-	}
-	for _, layer := range g.Layers { // arn:partition:lambda:region:…
-		if parts := strings.SplitN(layer, ":", 5); len(parts) == 5 && parts[3] != "" && parts[3] != region {
-			return refuse("Layers are not in the same region as the function. Layers are expected to be in region %s.", region)
-		}
-	}
-	if len(g.Layers) > 0 {
-		return refuse("Layer version %s does not exist.", g.Layers[0])
-	}
 	if g.Layers != nil {
-		cfg.Layers = nil
+		layers, err := c.resolveLayers(at, g.Layers)
+		if err != nil {
+			return err
+		}
+		cfg.Layers = layers
 	}
 	if g.Environment != nil {
 		env, err := environment(g.Environment)
@@ -194,6 +179,26 @@ func (c *Control) apply(region string, cfg *lambda.Config, g *given) error {
 	}
 	if g.DeadLetterConfig != nil { // without a target it asks for nothing; an empty target removes
 		set(&cfg.DeadLetter, g.DeadLetterConfig.TargetArn)
+	}
+	// Empty lists take a function out of its VPC; of one that was in none they ask for nothing.
+	if v := g.VpcConfig; v != nil && (cfg.VPC != nil || len(v.SubnetIds)+len(v.SecurityGroupIds) > 0) {
+		now := lambda.VPC{}
+		if cfg.VPC != nil {
+			now = *cfg.VPC
+		}
+		if v.SubnetIds != nil {
+			now.Subnets = v.SubnetIds
+		}
+		if v.SecurityGroupIds != nil {
+			now.SecurityGroups = v.SecurityGroupIds
+		}
+		if v.Ipv6AllowedForDualStack != nil {
+			now.IPv6 = *v.Ipv6AllowedForDualStack
+		}
+		cfg.VPC = &now
+	}
+	if g.SnapStart != nil && g.SnapStart.ApplyOn != "" {
+		cfg.SnapStart = string(g.SnapStart.ApplyOn)
 	}
 	if g.TracingConfig != nil && g.TracingConfig.Mode != "" {
 		cfg.Tracing = string(g.TracingConfig.Mode)

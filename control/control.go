@@ -1,5 +1,6 @@
-// Package control is the verbs on functions, versions, aliases and tags, and
-// what moves their State. It decides what may change; package catalog makes the
+// Package control is the verbs on functions, versions, aliases, their settings,
+// layers, code signing configurations and capacity providers, and what moves
+// their State. It decides what may change; package catalog makes the
 // change durable; nothing here calls the parts that run functions: they watch
 // the catalog and follow it.
 //
@@ -22,7 +23,7 @@ import (
 	"github.com/lambent-run/lambent/lambda"
 )
 
-// Config is what a Control needs. All fields are required.
+// Config is what a Control needs. All fields but Profiles are required.
 type Config struct {
 	Catalog *catalog.Catalog
 	Code    *code.Store
@@ -30,10 +31,15 @@ type Config struct {
 	// caller who asked for it.
 	Runtime func(runtime string) error
 	// Locate makes the URL from which a package can be downloaded for a while.
-	Locate func(id lambda.FunctionID, version, digest string) string
-	Now    func() time.Time
-	NewID  func() string // UUIDs
-	Logger *slog.Logger
+	Locate func(digest string) string
+	// URL makes the address of the function URL with an id.
+	URL   func(id, region string) string
+	Now   func() time.Time
+	NewID func() string // UUIDs
+	// Profiles is the directory with the signing profiles that are known
+	// (code.LoadProfiles); "" if none are.
+	Profiles string
+	Logger   *slog.Logger
 }
 
 // Control carries out the verbs. Make one with New.
@@ -43,6 +49,9 @@ type Control struct {
 	// packages is held for reading from a package's arrival until the catalog
 	// refers to it, and for writing while unused ones are removed.
 	packages sync.RWMutex
+
+	// limits is held while concurrency is claimed from the account's.
+	limits sync.Mutex
 
 	wake chan struct{} // buffered 1: queue is not empty
 
@@ -70,8 +79,10 @@ func refuse(format string, args ...any) error {
 	return lambda.Errorf(lambda.InvalidParameterValue, format, args...)
 }
 
+// notBuilt refuses a member that asks for what does not exist yet. It is no 501,
+// which SDKs would try again.
 func notBuilt(member string) error {
-	return lambda.Errorf(lambda.NotImplemented, "%s is not implemented by this version of Lambent.", member)
+	return refuse("%s is not implemented by this version of Lambent.", member)
 }
 
 // find returns a function that exists, or AWS's answer with the ARN as this
@@ -97,10 +108,19 @@ func changeable(v *lambda.Version) error {
 }
 
 // expect compares a RevisionId that a caller gave with the present one.
-func expect(given *string, now string) error {
+func expect(given *string, now string) error { return expectOf(given, now, staleFunction) }
+
+// The calls that return the revision that would have matched, as AWS names them.
+const (
+	staleFunction = "GetFunction/GetAlias"
+	stalePolicy   = "GetPolicy"
+	staleLayer    = "GetLayerPolicy"
+)
+
+func expectOf(given *string, now, call string) error {
 	if given == nil || *given == now {
 		return nil
 	}
 	return lambda.Errorf(lambda.PreconditionFailed, "The Revision Id provided does not match the latest Revision Id. "+
-		"Call the GetFunction/GetAlias API to retrieve the latest Revision Id")
+		"Call the %s API to retrieve the latest Revision Id", call)
 }

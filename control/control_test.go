@@ -56,8 +56,9 @@ func open(t testing.TB, dir string) (c *Control, shut func()) {
 			}
 			return nil
 		},
-		Locate: func(id lambda.FunctionID, version, digest string) string {
-			return "https://localhost/" + id.Name + "/" + version + "/" + digest
+		URL: func(id, region string) string { return "http://" + id + ".lambda-url." + region + ".localhost/" },
+		Locate: func(digest string) string {
+			return "https://localhost/" + digest
 		},
 		Now:    func() time.Time { return start.Add(time.Duration(looks.Add(1)) * time.Millisecond) },
 		NewID:  func() string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", ids.Add(1)) },

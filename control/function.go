@@ -27,16 +27,14 @@ func (c *Control) CreateFunction(ctx context.Context, at lambda.Scope, in *awsla
 			"Member must have length less than or equal to %d", ref.Name, maxName)
 	case in.PackageType == types.PackageTypeImage || in.Code.ImageUri != nil:
 		return nil, notBuilt("PackageType Image")
-	case in.CodeSigningConfigArn != nil:
-		return nil, notBuilt("CodeSigningConfigArn")
 	case in.TenancyConfig != nil:
 		return nil, notBuilt("TenancyConfig")
-	case in.PublishTo != "":
-		return nil, notBuilt("PublishTo")
+	case in.PublishTo != "" && in.CapacityProviderConfig == nil:
+		return nil, publishTo()
 	case in.Runtime == "" || in.Handler == nil:
 		return nil, refuse("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
 	case len(in.Tags) > lambda.MaxTags:
-		return nil, refuse("Number of tags exceeds resource tag limit.")
+		return nil, tooManyTags()
 	}
 	cfg := lambda.Config{
 		Timeout: int(lambda.DefaultTimeout.Seconds()), Memory: lambda.DefaultMemory, Storage: lambda.DefaultStorage,
@@ -46,10 +44,10 @@ func (c *Control) CreateFunction(ctx context.Context, at lambda.Scope, in *awsla
 	if len(in.Architectures) > 0 {
 		cfg.Arch = string(in.Architectures[0])
 	}
-	err = c.apply(at.Region, &cfg, &given{
+	err = c.apply(at, &cfg, &given{
 		in.Description, in.Role, in.Handler, in.Runtime, in.Timeout, in.MemorySize, in.EphemeralStorage, in.Environment,
 		in.DeadLetterConfig, in.KMSKeyArn, in.TracingConfig, in.LoggingConfig, in.SnapStart, in.Layers, in.VpcConfig,
-		in.FileSystemConfigs, in.ImageConfig, in.DurableConfig, in.CapacityProviderConfig,
+		in.FileSystemConfigs, in.ImageConfig, in.DurableConfig,
 	})
 	if err != nil {
 		return nil, err
@@ -65,21 +63,37 @@ func (c *Control) CreateFunction(ctx context.Context, at lambda.Scope, in *awsla
 	}); err != nil {
 		return nil, err
 	}
+	if err := c.fitsTogether(ctx, &cfg); err != nil {
+		return nil, err
+	}
+	cfg.Managed = managed(in.CapacityProviderConfig)
+	csc := value(in.CodeSigningConfigArn)
+	if cfg.Signature, err = c.vouched(csc, ref.FunctionID, append([]lambda.Code256{cfg.Code}, contents(cfg.Layers)...)...); err != nil {
+		return nil, err
+	}
 	v := &lambda.Version{
 		ID: ref.FunctionID, Number: lambda.Latest, Config: cfg, Deployment: c.NewID(), RevisionID: c.NewID(), LastModified: c.Now(),
 		State: lambda.Pending, StateReason: "The function is being created.", StateReasonCode: "Creating",
 	}
-	f := &lambda.Function{ID: ref.FunctionID, Tags: maps.Clone(in.Tags), Created: v.LastModified}
-	err = c.Catalog.Update(ctx, ref.FunctionID, func(tx *catalog.Tx) error {
-		if tx.Entry() != nil {
-			return exists
+	f := &lambda.Function{ID: ref.FunctionID, Tags: maps.Clone(in.Tags), CodeSigning: csc, Created: v.LastModified}
+	create := func() error {
+		return c.Catalog.Update(ctx, ref.FunctionID, func(tx *catalog.Tx) error {
+			if tx.Entry() != nil {
+				return exists
+			}
+			tx.PutFunction(f)
+			tx.PutVersion(v)
+			if in.Publish {
+				c.publish(tx, nil)
+			}
+			return nil
+		})
+	}
+	err = c.bindProvider(ctx, at, cfg.Managed, func() error {
+		if csc == "" {
+			return create()
 		}
-		tx.PutFunction(f)
-		tx.PutVersion(v)
-		if in.Publish {
-			c.publish(tx, nil)
-		}
-		return nil
+		return c.bindSigning(ctx, at, csc, create)
 	})
 	if err != nil {
 		return nil, err
@@ -145,7 +159,7 @@ func (c *Control) GetFunction(_ context.Context, at lambda.Scope, in *awslambda.
 		Configuration: render(v, ref.ARN()),
 		Code: &types.FunctionCodeLocation{
 			RepositoryType: ptr("S3"),
-			Location:       ptr(c.Locate(v.ID, v.Number, v.Code.Digest)),
+			Location:       ptr(c.Locate(v.Code.Digest)),
 		},
 	}
 	if len(e.Function.Tags) > 0 {

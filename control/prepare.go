@@ -74,10 +74,15 @@ func (c *Control) prepare(ctx context.Context, id lambda.FunctionID) {
 		return
 	}
 	for _, v := range e.Versions {
-		if !unfinished(v) {
+		if !unfinished(v) || v.Managed != nil && !v.IsLatest() { // there are no instances to wait for
 			continue
 		}
 		_, failed := c.Code.Unpack(ctx, v.Code.Digest)
+		for _, l := range v.Layers {
+			if failed == nil {
+				_, failed = c.Code.Unpack(ctx, l.Code.Digest)
+			}
+		}
 		if ctx.Err() != nil {
 			return // the next start goes on from here
 		}
@@ -112,6 +117,9 @@ func (c *Control) settle(v *lambda.Version, failed error) {
 	}
 	if v.State == lambda.Pending {
 		v.State, v.StateReason, v.StateReasonCode = lambda.Active, "", ""
+		if v.Managed != nil {
+			v.State = lambda.ActiveNonInvocable
+		}
 		v.Update = lambda.UpdateSuccessful
 		if failed != nil {
 			v.State, v.StateReason, v.StateReasonCode = lambda.Failed, why, code
@@ -134,8 +142,17 @@ func (c *Control) sweep(before map[string]bool) map[string]bool {
 	used := map[string]bool{}
 	for e := range c.Catalog.All {
 		for _, v := range e.Versions {
+			for _, v := range []*lambda.Version{v, v.Runs()} {
+				used[v.Code.Digest] = true
+				for _, l := range v.Layers {
+					used[l.Code.Digest] = true
+				}
+			}
+		}
+	}
+	for l := range c.Catalog.Layers.All {
+		for _, v := range l.Versions {
 			used[v.Code.Digest] = true
-			used[v.Runs().Code.Digest] = true
 		}
 	}
 	unused := map[string]bool{}

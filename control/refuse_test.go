@@ -117,43 +117,35 @@ func TestRefusalsAreWordedAndChangeNothing(t *testing.T) {
 		}), lambda.InvalidParameterValue, "Could not unzip uploaded file. Please check your file, then try to upload again."},
 
 		{"an image", creating(func(in *awslambda.CreateFunctionInput) { in.PackageType = types.PackageTypeImage }),
-			lambda.NotImplemented, notBuilt("PackageType Image")},
+			lambda.InvalidParameterValue, notBuilt("PackageType Image")},
 		{"code from S3", creating(func(in *awslambda.CreateFunctionInput) {
 			in.Code = &types.FunctionCode{S3Bucket: ptr("b"), S3Key: ptr("k")}
-		}), lambda.NotImplemented, notBuilt("Code from S3")},
+		}), lambda.InvalidParameterValue, notBuilt("Code from S3")},
 		{"an update from S3", uploading(func(in *awslambda.UpdateFunctionCodeInput) {
 			in.ZipFile, in.S3Bucket, in.S3Key = nil, ptr("b"), ptr("k")
-		}), lambda.NotImplemented, notBuilt("Code from S3")},
+		}), lambda.InvalidParameterValue, notBuilt("Code from S3")},
 		{"code by reference", creating(func(in *awslambda.CreateFunctionInput) {
 			in.Code.S3ObjectStorageMode = types.S3ObjectStorageModeReference
-		}), lambda.NotImplemented, notBuilt("S3ObjectStorageMode REFERENCE")},
+		}), lambda.InvalidParameterValue, notBuilt("S3ObjectStorageMode REFERENCE")},
 		{"an encrypted package", creating(func(in *awslambda.CreateFunctionInput) {
 			in.Code.SourceKMSKeyArn = ptr("arn:aws:kms:us-east-1:111111111111:key/k")
-		}), lambda.NotImplemented, notBuilt("SourceKMSKeyArn")},
+		}), lambda.InvalidParameterValue, notBuilt("SourceKMSKeyArn")},
 		{"an update to one", uploading(func(in *awslambda.UpdateFunctionCodeInput) {
 			in.SourceKMSKeyArn = ptr("arn:aws:kms:us-east-1:111111111111:key/k")
-		}), lambda.NotImplemented, notBuilt("SourceKMSKeyArn")},
-		{"a network", creating(func(in *awslambda.CreateFunctionInput) {
-			in.VpcConfig = &types.VpcConfig{SubnetIds: []string{"subnet-1"}, SecurityGroupIds: []string{"sg-1"}}
-		}), lambda.NotImplemented, notBuilt("VpcConfig")},
+		}), lambda.InvalidParameterValue, notBuilt("SourceKMSKeyArn")},
 		{"a file system", configuring(awslambda.UpdateFunctionConfigurationInput{FileSystemConfigs: []types.FileSystemConfig{{}}}),
-			lambda.NotImplemented, notBuilt("FileSystemConfigs")},
-		{"a snapshot", configuring(awslambda.UpdateFunctionConfigurationInput{
-			SnapStart: &types.SnapStart{ApplyOn: types.SnapStartApplyOnPublishedVersions}}),
-			lambda.NotImplemented, notBuilt("SnapStart with ApplyOn PublishedVersions")},
+			lambda.InvalidParameterValue, notBuilt("FileSystemConfigs")},
 		{"durable executions", creating(func(in *awslambda.CreateFunctionInput) { in.DurableConfig = &types.DurableConfig{} }),
-			lambda.NotImplemented, notBuilt("DurableConfig")},
+			lambda.InvalidParameterValue, notBuilt("DurableConfig")},
 		{"tenants", creating(func(in *awslambda.CreateFunctionInput) { in.TenancyConfig = &types.TenancyConfig{} }),
-			lambda.NotImplemented, notBuilt("TenancyConfig")},
-		{"managed instances", creating(func(in *awslambda.CreateFunctionInput) {
-			in.CapacityProviderConfig = &types.CapacityProviderConfig{}
-		}), lambda.NotImplemented, notBuilt("CapacityProviderConfig")},
+			lambda.InvalidParameterValue, notBuilt("TenancyConfig")},
 		{"signed code", creating(func(in *awslambda.CreateFunctionInput) {
 			in.CodeSigningConfigArn = ptr("arn:aws:lambda:us-east-1:111111111111:code-signing-config:csc-0123456789abcdefg")
-		}), lambda.NotImplemented, notBuilt("CodeSigningConfigArn")},
+		}), lambda.CodeSigningConfigNotFound, "The code signing configuration cannot be found. Check that the provided configuration " +
+			"is not deleted: arn:aws:lambda:us-east-1:111111111111:code-signing-config:csc-0123456789abcdefg."},
 		{"$LATEST.PUBLISHED", uploading(func(in *awslambda.UpdateFunctionCodeInput) {
 			in.PublishTo = types.FunctionVersionLatestPublishedLatestPublished
-		}), lambda.NotImplemented, notBuilt("PublishTo")},
+		}), lambda.InvalidParameterValue, "PublishTo isn't supported for Lambda Default functions."},
 
 		{"the removal of $LATEST", deleting("fn", "$LATEST"), lambda.InvalidParameterValue,
 			"$LATEST version cannot be deleted without deleting the function."},
@@ -180,8 +172,7 @@ func TestRefusalsAreWordedAndChangeNothing(t *testing.T) {
 		{"tags of a code signing configuration", func(ctx context.Context, c *Control) error {
 			_, err := c.ListTags(ctx, home, tagsOf("arn:aws:lambda:us-east-1:111111111111:code-signing-config:csc-0123456789abcdefg"))
 			return err
-		}, lambda.ResourceNotFound, "The Lambda code signing configuration " +
-			"arn:aws:lambda:us-east-1:111111111111:code-signing-config:csc-0123456789abcdefg can not be found."},
+		}, lambda.ResourceNotFound, "The Lambda code signing configuration ARN can not be found."},
 		{"tags in another region", func(ctx context.Context, c *Control) error {
 			_, err := c.ListTags(ctx, home, tagsOf("arn:aws:lambda:us-west-2:111111111111:function:fn"))
 			return err

@@ -78,6 +78,25 @@ func render(v *lambda.Version, arn string) *types.FunctionConfiguration {
 	if v.KMSKey != "" {
 		f.KMSKeyArn = ptr(v.KMSKey)
 	}
+	if v.VPC != nil {
+		f.VpcConfig = &types.VpcConfigResponse{
+			SubnetIds: append([]string{}, v.VPC.Subnets...), SecurityGroupIds: append([]string{}, v.VPC.SecurityGroups...),
+			VpcId:                   ptr(""), // only EC2 would know
+			Ipv6AllowedForDualStack: ptr(v.VPC.IPv6),
+		}
+	}
+	if m := v.Managed; m != nil {
+		f.CapacityProviderConfig = &types.CapacityProviderConfig{
+			LambdaManagedInstancesCapacityProviderConfig: &types.LambdaManagedInstancesCapacityProviderConfig{
+				CapacityProviderArn:                   ptr(m.Provider),
+				ExecutionEnvironmentMemoryGiBPerVCpu:  m.MemoryPerVCPU,
+				PerExecutionEnvironmentMaxConcurrency: m.MaxConcurrency,
+			},
+		}
+	}
+	if s := v.Signature; s != nil {
+		f.SigningProfileVersionArn, f.SigningJobArn = ptr(s.Profile), ptr(s.Job)
+	}
 	for _, l := range v.Layers {
 		f.Layers = append(f.Layers, types.Layer{Arn: ptr(l.ARN), CodeSize: l.Code.Size})
 	}
@@ -94,8 +113,8 @@ func brief(v *lambda.Version, arn string) types.FunctionConfiguration {
 }
 
 // shaped copies the members that two shapes of the API share by name and type:
-// the outputs of create, update and publish repeat those of a configuration.
-func shaped[Out any](from *types.FunctionConfiguration) *Out {
+// the outputs of operations repeat those of the resource.
+func shaped[Out, In any](from *In) *Out {
 	out := new(Out)
 	to, src := reflect.ValueOf(out).Elem(), reflect.ValueOf(from).Elem()
 	for i := range to.NumField() {

@@ -27,8 +27,8 @@ func (c *Control) UpdateFunctionCode(ctx context.Context, at lambda.Scope, in *a
 	switch {
 	case in.ImageUri != nil:
 		return nil, refuse("Please don't provide ImageUri when updating a function with packageType Zip.")
-	case in.PublishTo != "":
-		return nil, notBuilt("PublishTo")
+	case in.PublishTo != "" && latest.Managed == nil:
+		return nil, publishTo()
 	}
 	if err := changeable(latest); err != nil { // before the work of unpacking; asked again below
 		return nil, err
@@ -39,16 +39,20 @@ func (c *Control) UpdateFunctionCode(ctx context.Context, at lambda.Scope, in *a
 	if err != nil {
 		return nil, err
 	}
-	merge := func(cfg *lambda.Config) error {
+	merge := func(f *lambda.Function, cfg *lambda.Config) (err error) {
 		cfg.Code = code
 		if len(in.Architectures) > 0 {
 			cfg.Arch = string(in.Architectures[0])
 		}
-		return nil
+		if err := c.fitsTogether(ctx, cfg); err != nil {
+			return err
+		}
+		cfg.Signature, err = c.vouched(f.CodeSigning, f.ID, cfg.Code)
+		return err
 	}
 	if in.DryRun {
 		would := *latest
-		if err := merge(&would.Config); err != nil {
+		if err := merge(e.Function, &would.Config); err != nil {
 			return nil, err
 		}
 		return shaped[awslambda.UpdateFunctionCodeOutput](render(&would, ref.FunctionID.ARN())), nil
@@ -73,12 +77,33 @@ func (c *Control) UpdateFunctionConfiguration(ctx context.Context, at lambda.Sco
 	if _, err := c.find(ref.FunctionID, ref.ARN()); err != nil {
 		return nil, err
 	}
-	v, _, err := c.update(ctx, ref, in.RevisionId, false, func(cfg *lambda.Config) error {
-		return c.apply(at.Region, cfg, &given{
-			in.Description, in.Role, in.Handler, in.Runtime, in.Timeout, in.MemorySize, in.EphemeralStorage, in.Environment,
-			in.DeadLetterConfig, in.KMSKeyArn, in.TracingConfig, in.LoggingConfig, in.SnapStart, in.Layers, in.VpcConfig,
-			in.FileSystemConfigs, in.ImageConfig, in.DurableConfig, in.CapacityProviderConfig,
+	c.packages.RLock() // a layer's content stays until the function has it
+	defer c.packages.RUnlock()
+	on := managed(in.CapacityProviderConfig)
+	var v *lambda.Version
+	err = c.bindProvider(ctx, at, on, func() (err error) {
+		v, _, err = c.update(ctx, ref, in.RevisionId, false, func(f *lambda.Function, cfg *lambda.Config) error {
+			if on != nil {
+				if cfg.Managed == nil {
+					return refuse("CapacityProviderConfig isn't supported for Lambda Default functions.")
+				}
+				cfg.Managed = on
+			}
+			err := c.apply(at, cfg, &given{
+				in.Description, in.Role, in.Handler, in.Runtime, in.Timeout, in.MemorySize, in.EphemeralStorage, in.Environment,
+				in.DeadLetterConfig, in.KMSKeyArn, in.TracingConfig, in.LoggingConfig, in.SnapStart, in.Layers, in.VpcConfig,
+				in.FileSystemConfigs, in.ImageConfig, in.DurableConfig,
+			})
+			if err != nil || len(in.Layers) == 0 {
+				return err
+			}
+			if err := c.fitsTogether(ctx, cfg); err != nil {
+				return err
+			}
+			_, err = c.vouched(f.CodeSigning, f.ID, contents(cfg.Layers)...)
+			return err
 		})
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -87,7 +112,7 @@ func (c *Control) UpdateFunctionConfiguration(ctx context.Context, at lambda.Sco
 }
 
 // update changes $LATEST, and publishes the result if asked to.
-func (c *Control) update(ctx context.Context, ref lambda.Ref, revision *string, publish bool, merge func(*lambda.Config) error) (v, published *lambda.Version, err error) {
+func (c *Control) update(ctx context.Context, ref lambda.Ref, revision *string, publish bool, merge func(*lambda.Function, *lambda.Config) error) (v, published *lambda.Version, err error) {
 	err = c.Catalog.Update(ctx, ref.FunctionID, func(tx *catalog.Tx) error {
 		e := tx.Entry()
 		if e == nil {
@@ -101,7 +126,7 @@ func (c *Control) update(ctx context.Context, ref lambda.Ref, revision *string, 
 			return err
 		}
 		now := *before
-		if err := merge(&now.Config); err != nil {
+		if err := merge(e.Function, &now.Config); err != nil {
 			return err
 		}
 		now.Serving = before.Runs()

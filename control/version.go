@@ -20,11 +20,12 @@ func (c *Control) PublishVersion(ctx context.Context, at lambda.Scope, in *awsla
 	if err != nil {
 		return nil, err
 	}
-	if in.PublishTo != "" {
-		return nil, notBuilt("PublishTo")
-	}
-	if _, err := c.find(ref.FunctionID, ref.ARN()); err != nil {
+	e, err := c.find(ref.FunctionID, ref.ARN())
+	if err != nil {
 		return nil, err
+	}
+	if in.PublishTo != "" && e.Versions[lambda.Latest].Managed == nil {
+		return nil, publishTo()
 	}
 	var v *lambda.Version
 	err = c.Catalog.Update(ctx, ref.FunctionID, func(tx *catalog.Tx) error {
@@ -55,6 +56,9 @@ func (c *Control) PublishVersion(ctx context.Context, at lambda.Scope, in *awsla
 	return shaped[awslambda.PublishVersionOutput](render(v, v.ID.Qualified(v.Number))), nil
 }
 
+// publishTo is the refusal of PublishTo for functions on Lambda's own compute.
+func publishTo() error { return refuse("PublishTo isn't supported for Lambda Default functions.") }
+
 // publish makes the next version of what $LATEST is in tx, or returns the last
 // one if that was made of the same. A version made of code that is being
 // prepared, or could not be, is Pending until it has been tried: the caller has
@@ -75,10 +79,15 @@ func (c *Control) publish(tx *catalog.Tx, description *string) *lambda.Version {
 	v.Source, v.Serving = source, nil
 	v.Deployment, v.RevisionID = c.NewID(), c.NewID()
 	set(&v.Description, description)
-	if unfinished(latest) || latest.Update == lambda.UpdateFailed {
+	switch {
+	case latest.Managed != nil: // and stays so
+		v.State, v.StateReasonCode = lambda.Pending, "Creating"
+		v.StateReason = "This version of Lambent has no managed instances: the function version waits for them."
+		v.Update, v.UpdateReason, v.UpdateReasonCode = lambda.UpdateNone, "", ""
+	case unfinished(latest) || latest.Update == lambda.UpdateFailed:
 		v.State, v.StateReason, v.StateReasonCode = lambda.Pending, "The function is being created.", "Creating"
 		v.Update, v.UpdateReason, v.UpdateReasonCode = lambda.UpdateNone, "", ""
-	} else {
+	default:
 		v.State, v.Update, v.UpdateReason, v.UpdateReasonCode = lambda.Active, lambda.UpdateSuccessful, "", ""
 	}
 	if !unfinished(latest) { // else it has a new one already

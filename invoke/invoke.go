@@ -74,7 +74,10 @@ func (s *Spine) Route(ref lambda.Ref) (*lambda.Version, error) {
 	if v == nil {
 		return nil, lambda.NotFound(ref.Qualified(ref.Or()))
 	}
-	if v = v.Runs(); v.State != lambda.Active {
+	if v = v.Runs(); v.State == lambda.ActiveNonInvocable {
+		return nil, lambda.Errorf(lambda.NoPublishedVersion, "The function %s has no published version to invoke.", ref.Name)
+	}
+	if v.State != lambda.Active {
 		return nil, v.State.Conflict()
 	}
 	return v, nil

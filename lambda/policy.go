@@ -12,15 +12,14 @@ const MaxPolicy = 20_480
 // Policy is a resource policy: who beside the owner's account may use a
 // function, a version, an alias or a layer version.
 type Policy struct {
-	// Document is what PutResourcePolicy was given, word for word, or nil for a
-	// policy made of statements one at a time.
-	Document json.RawMessage `json:",omitempty"`
-	// Statements are in the order in which they were added.
-	Statements []Statement `json:",omitempty"`
+	Version    string // of the policy language
+	ID         string `json:",omitempty"`
+	Statements []Statement
 	RevisionID string
 }
 
-// Statement is one permission: the JSON object as the API shows it, and its Sid.
+// Statement is one permission: the JSON object as the API shows it, and its
+// Sid, which may be empty in a policy that was given as a whole.
 type Statement struct {
 	Sid  string
 	JSON json.RawMessage
@@ -36,10 +35,11 @@ func (p *Policy) Find(sid string) int {
 
 // Text is the policy's document.
 func (p *Policy) Text() string {
-	if p.Document != nil {
-		return string(p.Document)
+	b := append([]byte(`{"Version":`), quote(p.Version)...)
+	if p.ID != "" {
+		b = append(append(b, `,"Id":`...), quote(p.ID)...)
 	}
-	b := []byte(`{"Version":"2012-10-17","Id":"default","Statement":[`)
+	b = append(b, `,"Statement":[`...)
 	for i, s := range p.Statements {
 		if i > 0 {
 			b = append(b, ',')
@@ -47,4 +47,12 @@ func (p *Policy) Text() string {
 		b = append(b, s.JSON...)
 	}
 	return string(append(b, `]}`...))
+}
+
+func quote(s string) []byte {
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // a string always marshals
+	}
+	return b
 }

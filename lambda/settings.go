@@ -31,9 +31,9 @@ type URL struct {
 }
 
 // CORS is what a function URL answers to browsers of other origins. Members
-// that were not given are nil or false.
+// that were not given are nil.
 type CORS struct {
-	Credentials   bool
+	Credentials   *bool    `json:",omitempty"`
 	AllowHeaders  []string `json:",omitempty"`
 	AllowMethods  []string `json:",omitempty"`
 	AllowOrigins  []string `json:",omitempty"`

@@ -10,6 +10,9 @@ const (
 	Inactive State = "Inactive"
 	Failed   State = "Failed"
 	Deleting State = "Deleting"
+	// ActiveNonInvocable is $LATEST of a function on managed instances: only what
+	// is published of it runs.
+	ActiveNonInvocable State = "ActiveNonInvocable"
 )
 
 // moves are the legal changes of State:
@@ -17,11 +20,13 @@ const (
 //	Pending ──▶ Active ◀──▶ Inactive (by way of Pending)
 //	   └──────▶ Failed          each ──▶ Deleting
 var moves = map[State][]State{
-	Pending:  {Active, Failed, Inactive, Deleting},
+	Pending:  {Active, ActiveNonInvocable, Failed, Inactive, Deleting},
 	Active:   {Pending, Inactive, Deleting},
 	Inactive: {Pending, Deleting},
 	Failed:   {Pending, Deleting},
 	Deleting: nil,
+
+	ActiveNonInvocable: {Pending, Deleting},
 }
 
 // To returns t if the move from s is legal. Otherwise it returns s and the

@@ -11,6 +11,10 @@ import (
 // Latest is the qualifier of the mutable version every function has.
 const Latest = "$LATEST"
 
+// LatestPublished is the qualifier of what was last published without a number,
+// for functions on managed instances.
+const LatestPublished = "$LATEST.PUBLISHED"
+
 // Function is what belongs to a function as a whole and not to one version.
 type Function struct {
 	ID          FunctionID
@@ -55,9 +59,8 @@ type Environment struct {
 // Layer is a layer version as a function refers to it. Its content stays with
 // the function when the layer version is deleted.
 type Layer struct {
-	ARN      string
-	Code     Code256
-	Unzipped int64 // bytes of its files
+	ARN  string
+	Code Code256
 }
 
 // Logging says how a function logs. Levels are empty with the Text format.

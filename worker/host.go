@@ -24,13 +24,9 @@ type Config struct {
 	Driver   sandbox.Driver
 	Runtimes Runtimes
 
-	// Unpack returns the directory that holds a package's files, by the digest of
-	// its zip.
+	// Unpack returns the directory that holds the files of a package or of a
+	// layer, by the digest of its zip.
 	Unpack func(ctx context.Context, digest string) (dir string, err error)
-	// Layer returns the directory that holds a layer version's files. Nil if no
-	// function has layers.
-	Layer func(ctx context.Context, arn string) (dir string, err error)
-
 	Logs LogOpener // nil to drop what functions print
 
 	// Credentials returns variables, as NAME=value, that let a function act as

@@ -48,10 +48,7 @@ func (e *Environment) spec(ctx context.Context) (*sandbox.Spec, error) {
 		return nil, fmt.Errorf("unpack %s: %w", v.Code.Digest, err)
 	}
 	for _, l := range v.Layers {
-		if cfg.Layer == nil {
-			return nil, fmt.Errorf("layer %s: this worker has no layers", l.ARN)
-		}
-		dir, err := cfg.Layer(ctx, l.ARN)
+		dir, err := cfg.Unpack(ctx, l.Code.Digest)
 		if err != nil {
 			return nil, fmt.Errorf("layer %s: %w", l.ARN, err)
 		}

@@ -109,6 +109,7 @@ func newServer(ctx context.Context, o options, logger *slog.Logger) (_ *server, 
 		Code:    packages,
 		Runtime: func(name string) error { _, err := interpreters.Find(name); return err },
 		Locate:  downloads.locate,
+		URL:     functionURL(s.listener.Addr()),
 		Now:     time.Now,
 		NewID:   ids.UUID,
 		Logger:  logger,
@@ -301,6 +302,18 @@ type downloads struct {
 	key  [32]byte
 }
 
+// functionURL makes the addresses of function URLs: *.localhost is this host for
+// every resolver that follows RFC 6761.
+func functionURL(listen net.Addr) func(id, region string) string {
+	port := ""
+	if _, p, err := net.SplitHostPort(listen.String()); err == nil {
+		port = ":" + p
+	}
+	return func(id, region string) string {
+		return "http://" + id + ".lambda-url." + region + ".localhost" + port + "/"
+	}
+}
+
 func newDownloads(c *code.Store, base string) *downloads {
 	d := &downloads{code: c, base: base}
 	rand.Read(d.key[:])
@@ -309,7 +322,7 @@ func newDownloads(c *code.Store, base string) *downloads {
 
 const downloadLife = 10 * time.Minute
 
-func (d *downloads) locate(_ lambda.FunctionID, _, digest string) string {
+func (d *downloads) locate(digest string) string {
 	expires := strconv.FormatInt(time.Now().Add(downloadLife).Unix(), 10)
 	q := url.Values{"expires": {expires}, "signature": {d.sign(digest, expires)}}
 	return d.base + "/_lambent/code/" + digest + "?" + q.Encode()
