@@ -11,12 +11,13 @@ type Invocation struct {
 	ClientContext []byte // decoded JSON of X-Amz-Client-Context; nil for none
 	Trace         string // X-Amzn-Trace-Id to pass on: always a value, at least Root=…
 	LogTail       bool   // the Outcome carries the last 4 KiB of the log
+	Stream        bool   // the caller takes the answer as it comes, and a long one
 }
 
 // Head is what is known when a function begins to answer.
 type Head struct {
 	ContentType string // as the runtime sent it, or ""
-	Streaming   bool   // the runtime declared streaming mode
+	Streaming   bool   // it is passed on as it comes: the runtime declared streaming mode, or the caller asked for it
 	Length      int64  // bytes of the answer, or -1 if not known ahead
 }
 

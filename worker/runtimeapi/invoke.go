@@ -50,8 +50,10 @@ func (a *Answer) Pass(w lambda.ResponseWriter) {
 
 // Texts of the Runtime API and of Invoke for an answer that is too large.
 const (
-	tooLarge      = "Exceeded maximum allowed payload size (6291556 bytes)."
-	tooLargeFault = `{"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes).","errorType":"Function.ResponseSizeTooLarge"}`
+	tooLarge              = "Exceeded maximum allowed payload size (6291556 bytes)."
+	tooLargeFault         = `{"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes).","errorType":"Function.ResponseSizeTooLarge"}`
+	streamedTooLarge      = "Exceeded maximum allowed payload size (209715200 bytes)."
+	streamedTooLargeFault = `{"errorMessage":"Response payload size exceeded maximum allowed payload size (209715200 bytes).","errorType":"Function.ResponseSizeTooLarge"}`
 )
 
 // Invoke delivers inv to the poll that waits and reads the answer. A streamed
@@ -108,7 +110,7 @@ func (s *Server) Invoke(inv *lambda.Invocation, w lambda.ResponseWriter, a *Answ
 				c, do = s.interrupted(c, io.EOF)
 			}
 		case answer:
-			s.receive(c, w, a)
+			s.receive(c, inv, w, a)
 			return nil
 		default:
 			a.Ended = time.Now()
@@ -238,12 +240,15 @@ func (s *Server) interrupted(c *conn, err error) (*conn, step) {
 }
 
 // receive reads the answer whose head c holds and answers it.
-func (s *Server) receive(c *conn, w lambda.ResponseWriter, a *Answer) {
+func (s *Server) receive(c *conn, inv *lambda.Invocation, w lambda.ResponseWriter, a *Answer) {
 	h := &c.head
 	failed := h.path[len(h.path)-1] == 'r' // …/error, not …/response
 	kind := string(h.errorType)
 	head := lambda.Head{ContentType: contentType(h.contentType), Length: h.length}
-	head.Streaming = !failed && is(h.mode, "streaming")
+	// Not every runtime client declares that it streams: AWS's own for Go only
+	// posts in chunks, and AWS goes by what the caller asked for.
+	asked := inv.Stream && (h.length < 0 || h.length > lambda.MaxResponse)
+	head.Streaming = !failed && (asked || is(h.mode, "streaming"))
 
 	s.spare, s.ended = c, h.close
 	var body *buffer
@@ -258,7 +263,11 @@ func (s *Server) receive(c *conn, w lambda.ResponseWriter, a *Answer) {
 	defer func() { body.free() }()
 	oversize := errors.Is(err, errTooLarge)
 	if oversize {
-		a.Fault = &lambda.Fault{Type: "Function.ResponseSizeTooLarge", Payload: []byte(tooLargeFault)}
+		payload := tooLargeFault
+		if head.Streaming {
+			payload = streamedTooLargeFault
+		}
+		a.Fault = &lambda.Fault{Type: "Function.ResponseSizeTooLarge", Payload: []byte(payload)}
 		err = c.skip(maxSkip)
 	}
 	if errors.Is(err, errSkip) {
@@ -286,9 +295,12 @@ func (s *Server) receive(c *conn, w lambda.ResponseWriter, a *Answer) {
 	}
 	c.body = false
 	c.done()
-	if oversize {
+	switch {
+	case oversize && head.Streaming:
+		c.failure("413 Payload Too Large", "RequestEntityTooLarge", streamedTooLarge)
+	case oversize:
 		c.failure("413 Payload Too Large", "RequestEntityTooLarge", tooLarge)
-	} else {
+	default:
 		c.accepted()
 	}
 	// A client that has sent its next poll already does not wait for this answer:
@@ -364,9 +376,11 @@ func (s *Server) stream(c *conn, w lambda.ResponseWriter, a *Answer, head lambda
 		if err != nil && err != io.EOF {
 			return err
 		}
-		if a.Bytes += int64(n); a.Bytes > lambda.MaxStreamed {
-			return errTooLarge
+		over := a.Bytes+int64(n) > lambda.MaxStreamed
+		if over { // what is within the limit is delivered
+			n = int(lambda.MaxStreamed - a.Bytes)
 		}
+		a.Bytes += int64(n)
 		if !begun && (n > 0 || c.trailerFault() == nil) {
 			w.Begin(head)
 			begun = true
@@ -374,6 +388,9 @@ func (s *Server) stream(c *conn, w lambda.ResponseWriter, a *Answer, head lambda
 		if n > 0 && listening {
 			_, werr := w.Write(chunk[:n])
 			listening = werr == nil
+		}
+		if over {
+			return errTooLarge
 		}
 		if err == io.EOF {
 			return nil

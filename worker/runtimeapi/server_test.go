@@ -529,38 +529,46 @@ func TestAnAnswerPastTheLimitIsRefused(t *testing.T) {
 	r.await(r.idle, "the environment goes on")
 }
 
-// A streamed answer is passed on as it comes, and an error behind it is the fault.
+// A streamed answer is passed on as it comes, and an error behind it is the fault. It is one that the runtime says it
+// streams, or one in chunks for a caller that takes it so.
 func TestAStreamedAnswerIsPassedOnAsItComes(t *testing.T) {
-	r := newRig(t, 10*time.Second)
-	c := r.dial()
-	seen := make(chan string)
-	r.play(func() {
-		c.send(next)
-		c.receive()
-		c.send("POST /2018-06-01/runtime/invocation/1/response HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" +
-			"Lambda-Runtime-Function-Response-Mode: streaming\r\nContent-Type: text/event-stream\r\n\r\n")
-		for _, s := range []string{"one", "two"} {
-			c.send(fmt.Sprintf("%x\r\n%s\r\n", len(s), s))
-			if got := <-seen; got != s {
-				t.Errorf("the caller saw %q, want %q", got, s)
-			}
+	for _, declared := range []bool{true, false} {
+		r := newRig(t, 10*time.Second)
+		c := r.dial()
+		seen := make(chan string)
+		mode := ""
+		if declared {
+			mode = "Lambda-Runtime-Function-Response-Mode: streaming\r\n"
 		}
-		c.send("0\r\nLambda-Runtime-Function-Error-Type: Function.Late\r\nLambda-Runtime-Function-Error-Body: " +
-			base64.StdEncoding.EncodeToString([]byte(`{"errorType":"Function.Late"}`)) + "\r\n\r\n")
-		c.expect(202, ok)
-	})
-	r.await(r.idle, "the environment is idle")
-	w, a := &watcher{seen: seen}, Answer{}
-	if err := r.s.Invoke(invocation("1", "x"), w, &a); err != nil {
-		t.Fatal(err)
-	}
-	r.s.Finish()
-	a.Pass(w)
-	if want := (lambda.Head{ContentType: "text/event-stream", Streaming: true, Length: -1}); w.head != want {
-		t.Errorf("%+v", w.head)
-	}
-	if a.Fault == nil || a.Fault.Type != "Function.Late" || string(a.Fault.Payload) != `{"errorType":"Function.Late"}` || a.Bytes != 6 {
-		t.Errorf("%+v %+v", a, a.Fault)
+		r.play(func() {
+			c.send(next)
+			c.receive()
+			c.send("POST /2018-06-01/runtime/invocation/1/response HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" +
+				mode + "Content-Type: text/event-stream\r\n\r\n")
+			for _, s := range []string{"one", "two"} {
+				c.send(fmt.Sprintf("%x\r\n%s\r\n", len(s), s))
+				if got := <-seen; got != s {
+					t.Errorf("the caller saw %q, want %q", got, s)
+				}
+			}
+			c.send("0\r\nLambda-Runtime-Function-Error-Type: Function.Late\r\nLambda-Runtime-Function-Error-Body: " +
+				base64.StdEncoding.EncodeToString([]byte(`{"errorType":"Function.Late"}`)) + "\r\n\r\n")
+			c.expect(202, ok)
+		})
+		r.await(r.idle, "the environment is idle")
+		w, a, inv := &watcher{seen: seen}, Answer{}, invocation("1", "x")
+		inv.Stream = !declared
+		if err := r.s.Invoke(inv, w, &a); err != nil {
+			t.Fatal(err)
+		}
+		r.s.Finish()
+		a.Pass(w)
+		if want := (lambda.Head{ContentType: "text/event-stream", Streaming: true, Length: -1}); w.head != want {
+			t.Errorf("%+v", w.head)
+		}
+		if a.Fault == nil || a.Fault.Type != "Function.Late" || string(a.Fault.Payload) != `{"errorType":"Function.Late"}` || a.Bytes != 6 {
+			t.Errorf("%+v %+v", a, a.Fault)
+		}
 	}
 }
 
