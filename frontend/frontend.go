@@ -5,7 +5,8 @@
 // Package gateway hands it the requests meant for Lambda, with the account and
 // region they act in. Sub-package wire knows the shapes of the API; this
 // package joins them to package control (the verbs) and package invoke (the
-// spine). Invoke has a path of its own, since it carries raw bytes and is hot.
+// spine). Invoke and InvokeWithResponseStream have paths of their own, since they
+// carry raw bytes and are hot.
 // It starts no goroutine.
 package frontend
 
@@ -132,8 +133,12 @@ func (f *Frontend) Serve(w http.ResponseWriter, r *http.Request, at lambda.Scope
 			Message: fmt.Sprintf("There is no operation of the Lambda API at %s %s.", r.Method, r.URL.Path)})
 		return
 	}
-	if op.Name == "Invoke" {
+	switch op.Name {
+	case "Invoke":
 		f.serveInvoke(w, r, at, op, labels)
+		return
+	case "InvokeWithResponseStream":
+		f.serveStream(w, r, at, op, labels)
 		return
 	}
 	do := f.verbs[op.Name]

@@ -46,16 +46,20 @@ func (f *Frontend) Invoke(ctx context.Context, c *Call, w lambda.ResponseWriter)
 	case "", "RequestResponse":
 		return f.spine.Invoke(ctx, inv, w)
 	case "DryRun":
-		// It says whether the caller may and the function is there; no environment
-		// is started, and a function that is not ready yet is no obstacle.
-		_, err := f.spine.Route(inv.Ref)
-		if errors.Is(err, lambda.ResourceConflict) {
-			err = nil
-		}
-		return lambda.Outcome{}, err
+		return lambda.Outcome{}, f.dryRun(inv)
 	default:
 		return lambda.Outcome{}, notBuilt("Invoke with InvocationType " + c.Type)
 	}
+}
+
+// dryRun says whether the caller may and the function is there. No environment is
+// started, and a function that is not ready yet is no obstacle.
+func (f *Frontend) dryRun(inv *lambda.Invocation) error {
+	_, err := f.spine.Route(inv.Ref)
+	if errors.Is(err, lambda.ResourceConflict) {
+		return nil
+	}
+	return err
 }
 
 func (c *Call) invocation() (*lambda.Invocation, error) {

@@ -39,6 +39,12 @@ func (s *Spine) Invoke(ctx context.Context, inv *lambda.Invocation, w lambda.Res
 	if err != nil {
 		return lambda.Outcome{}, err
 	}
+	return s.Run(ctx, v, inv, w)
+}
+
+// Run is Invoke from where the version is chosen: for a door that must name the
+// version before the answer is there. v is what Route gave for inv.Ref.
+func (s *Spine) Run(ctx context.Context, v *lambda.Version, inv *lambda.Invocation, w lambda.ResponseWriter) (lambda.Outcome, error) {
 	pass, err := s.Gate.Enter(v.ID.Scope())
 	if err != nil {
 		return lambda.Outcome{}, err
