@@ -573,7 +573,11 @@ def search_path():
     given = [p for p in _take("PYTHONPATH").split(":") if p]
     places = [TASK_ROOT]
     if not given:
-        places += [LAYERS + "/python/lib/python%d.%d/site-packages" % sys.version_info[:2], LAYERS + "/python"]
+        # Layers are laid out for the runtime asked for, which may not be what runs here.
+        mine = "python%d.%d" % sys.version_info[:2]
+        asked = RUNTIME.rpartition("_")[2] or mine
+        places += [LAYERS + "/python/lib/" + v + "/site-packages" for v in dict.fromkeys((asked, mine))]
+        places.append(LAYERS + "/python")
         _set("PYTHONPATH", RUNTIME_DIR)
     sys.path[:0] = places
     for place in places:
