@@ -37,7 +37,7 @@ type Config struct {
 	Now   func() time.Time
 	NewID func() string // UUIDs
 	// Profiles is the directory with the signing profiles that are known
-	// (code.LoadProfiles); "" if none are.
+	// (signature.LoadProfiles); "" if none are.
 	Profiles string
 	Logger   *slog.Logger
 }

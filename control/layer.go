@@ -182,7 +182,7 @@ func (c *Control) PublishLayerVersion(ctx context.Context, at lambda.Scope, in *
 	if v.Code, err = c.take(ctx, &source{zip: in.Content.ZipFile, bucket: in.Content.S3Bucket, key: in.Content.S3Key, mode: in.Content.S3ObjectStorageMode}); err != nil {
 		return nil, err
 	}
-	if v.Signature, err = c.signature(v.Code); err != nil {
+	if v.Signature, err = c.signer(v.Code); err != nil {
 		return nil, err
 	}
 	err = c.Catalog.Layers.Update(ctx, id, func(was *lambda.LayerRecord) (*lambda.LayerRecord, error) {

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -11,27 +12,36 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"github.com/lambent-run/lambent/catalog"
-	"github.com/lambent-run/lambent/code"
 	"github.com/lambent-run/lambent/lambda"
+	"github.com/lambent-run/lambent/signature"
 )
 
-// signature says who signed a package: nil if nobody known did, or their
+// signer says who signed a package: nil if nobody known did, or their
 // signature is no longer good.
-func (c *Control) signature(pkg lambda.Code256) (*lambda.Signature, error) {
+func (c *Control) signer(pkg lambda.Code256) (*lambda.Signature, error) {
 	s, _, err := c.verify(pkg)
 	return s, err
 }
 
 // verify says who signed a package, or what is wrong with its signature.
 func (c *Control) verify(pkg lambda.Code256) (s *lambda.Signature, wrong, err error) {
-	profiles := code.Profiles{}
+	profiles := signature.Profiles{}
 	if c.Profiles != "" {
-		if profiles, err = code.LoadProfiles(c.Profiles); err != nil {
+		if profiles, err = signature.LoadProfiles(c.Profiles); err != nil {
 			return nil, nil, err
 		}
 	}
-	s, err = c.Code.Verify(pkg.Digest, profiles, c.Now())
-	for _, known := range []error{code.ErrUnsigned, code.ErrIntegrity, code.ErrUnknownProfile, code.ErrExpired, code.ErrRevoked} {
+	f, err := c.Code.Zip(pkg.Digest)
+	if err != nil {
+		return nil, nil, fmt.Errorf("verify the package: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, fmt.Errorf("verify the package: %w", err)
+	}
+	s, err = signature.Verify(f, info.Size(), profiles, c.Now())
+	for _, known := range []error{signature.ErrUnsigned, signature.ErrIntegrity, signature.ErrUnknownProfile, signature.ErrExpired, signature.ErrRevoked} {
 		if errors.Is(err, known) {
 			return nil, err, nil
 		}
@@ -71,7 +81,7 @@ func contents(layers []lambda.Layer) []lambda.Code256 {
 }
 
 func (c *Control) trusted(config *lambda.CodeSigning, fn lambda.FunctionID, signer *lambda.Signature, wrong error) error {
-	if errors.Is(wrong, code.ErrIntegrity) {
+	if errors.Is(wrong, signature.ErrIntegrity) {
 		return lambda.Errorf(lambda.InvalidCodeSignature,
 			"The code signature failed the integrity check. If the integrity check fails, then Lambda blocks deployment, "+
 				"even if the code signing policy is set to WARN.")

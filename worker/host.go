@@ -27,7 +27,7 @@ type Config struct {
 	// Unpack returns the directory that holds the files of a package or of a
 	// layer, by the digest of its zip.
 	Unpack func(ctx context.Context, digest string) (dir string, err error)
-	Logs LogOpener // nil to drop what functions print
+	Logs   LogOpener // nil to drop what functions print
 
 	// Credentials returns variables, as NAME=value, that let a function act as
 	// its role. Nil for none.

@@ -26,7 +26,7 @@ func main() {
 		SilenceUsage:  true,
 		Version:       version(),
 	}
-	root.AddCommand(newServe(), cli.NewDemo(demoServer), cli.NewLogs(), cli.NewRuntimes(listRuntimes))
+	root.AddCommand(newServe(), cli.NewDemo(demoServer), cli.NewLogs(), cli.NewRuntimes(listRuntimes), cli.NewSign())
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "lambent:", err)
 		os.Exit(1)

@@ -13,6 +13,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/lambent-run/lambent/signature"
 )
 
 // options are what `lambent serve` can be told. Each is a flag, an environment
@@ -29,6 +31,7 @@ type options struct {
 	Blanks    int
 	LogLevel  string
 	Grace     time.Duration
+	Profiles  string
 }
 
 func (o *options) register(f *pflag.FlagSet) {
@@ -40,6 +43,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringVar(&o.Account, "account", "000000000000", "account of requests whose access key is not a 12-digit account")
 	f.DurationVar(&o.KeepAlive, "keep-alive", 10*time.Minute, "how long an idle environment is kept")
 	f.IntVar(&o.Blanks, "blanks", 2*runtime.NumCPU(), "blank sandboxes kept ready ahead of need")
+	f.StringVar(&o.Profiles, "signing-profiles", "", "directory with the public keys of signing profiles (default DATA/signing-profiles)")
 	f.StringVar(&o.LogLevel, "log-level", "info", "the server's own log: debug, info, warn or error")
 	f.DurationVar(&o.Grace, "grace", 30*time.Second, "how long requests under way may take after SIGTERM")
 }
@@ -128,6 +132,14 @@ func (o *options) validate() error {
 	if o.Data == "" {
 		return errors.New("--data must name a directory")
 	}
-	o.Data, err = filepath.Abs(o.Data)
-	return err
+	if o.Data, err = filepath.Abs(o.Data); err != nil {
+		return err
+	}
+	if o.Profiles == "" {
+		o.Profiles = filepath.Join(o.Data, "signing-profiles")
+	}
+	if _, err := signature.LoadProfiles(o.Profiles); err != nil {
+		return fmt.Errorf("--signing-profiles: %w", err)
+	}
+	return nil
 }

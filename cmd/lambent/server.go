@@ -112,7 +112,9 @@ func newServer(ctx context.Context, o options, logger *slog.Logger) (_ *server, 
 		URL:     functionURL(s.listener.Addr()),
 		Now:     time.Now,
 		NewID:   ids.UUID,
-		Logger:  logger,
+
+		Profiles: o.Profiles,
+		Logger:   logger,
 	})
 	spine := &invoke.Spine{Catalog: records, Gate: admission.New(lambda.AccountConcurrency), Fleet: s.fleet}
 	at := lambda.Scope{Account: o.Account, Region: o.Region}

@@ -56,6 +56,7 @@ var tree = []struct {
 	{"catalog/sqlite", implementation},
 	{"catalog/catalogtest", implementation}, // the suite that both of the catalog's stores pass
 	{"code", part},
+	{"signature", part},
 	{"telemetry", common},
 	{"lambda", common},
 	{"internal/datadir", common},

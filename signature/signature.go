@@ -1,4 +1,15 @@
-package code
+// Package signature is how packages of functions and layers are signed, and how
+// their signatures are checked.
+//
+// A signed package carries its signature as the comment at the end of the zip,
+// which every zip tool leaves alone and which no second file can get lost from:
+// a mark, then a DSSE envelope in JSON (github.com/secure-systems-lab/dsse) whose
+// payload is a vow. What is signed is the SHA-256 of the zip as it was without a
+// comment. docs/code-signing.md is the description for users.
+//
+// Package control checks what is deployed, the command line signs. It keeps no
+// state; profiles are files in a directory of the operator's.
+package signature
 
 import (
 	"crypto"
@@ -23,16 +34,11 @@ import (
 	"github.com/lambent-run/lambent/lambda"
 )
 
-// A signed package carries its signature as the comment at the end of the zip,
-// which every zip tool leaves alone: the mark, then a DSSE envelope in JSON
-// (github.com/secure-systems-lab/dsse) whose payload is a vow. What is signed
-// is the SHA-256 of the zip as it was without a comment. docs/code-signing.md
-// is the description for users.
 const (
-	signatureMark = "lambent-signature:"
-	payloadType   = "application/vnd.lambent.package+json"
-	endRecord     = 22     // bytes of the end of central directory without its comment (APPNOTE.TXT 4.3.16)
-	maxComment    = 0xffff // bytes
+	mark        = "lambent-signature:"
+	payloadType = "application/vnd.lambent.package+json"
+	endRecord   = 22     // bytes of the end of central directory without its comment (APPNOTE.TXT 4.3.16)
+	maxComment  = 0xffff // bytes
 )
 
 // vow is what a signer says of a package.
@@ -102,7 +108,7 @@ func Sign(zip []byte, key crypto.Signer, profile, job string, now, expires time.
 	if err != nil {
 		return nil, err
 	}
-	comment = append([]byte(signatureMark), e...)
+	comment = append([]byte(mark), e...)
 	signed := append([]byte(nil), zip[:at]...)
 	binary.LittleEndian.PutUint16(signed[at-2:], uint16(len(comment)))
 	return append(signed, comment...), nil
@@ -170,27 +176,14 @@ func LoadProfiles(dir string) (Profiles, error) {
 	return profiles, nil
 }
 
-// Verify checks the signature of a package that is kept. It returns who signed
-// it, or one of the errors above, or the error of reading it.
-func (s *Store) Verify(digest string, profiles Profiles, now time.Time) (*lambda.Signature, error) {
-	f, err := s.Zip(digest)
-	if err != nil {
-		return nil, fmt.Errorf("verify the package: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("verify the package: %w", err)
-	}
-	return verify(f, info.Size(), profiles, now)
-}
-
-func verify(zip io.ReaderAt, size int64, profiles Profiles, now time.Time) (*lambda.Signature, error) {
+// Verify checks the signature of a package. It returns who signed it, or one of
+// the errors above, or the error of reading it.
+func Verify(zip io.ReaderAt, size int64, profiles Profiles, now time.Time) (*lambda.Signature, error) {
 	at, comment, err := findComment(zip, size)
 	if err != nil {
 		return nil, err
 	}
-	text, ok := strings.CutPrefix(string(comment), signatureMark)
+	text, ok := strings.CutPrefix(string(comment), mark)
 	if !ok {
 		return nil, ErrUnsigned
 	}
