@@ -4,6 +4,8 @@
 //	W1  warm invocations, one caller          against R0 and R1
 //	W2  warm invocations, 16, 64, 256 callers against R0 and R1
 //	C1  cold starts, one at a time            against R2
+//	K1  operations of the control plane beside 10, 1,000 and 20,000 functions
+//	S3  start, memory and idleness with as many functions, none running
 //
 // R0 is a plain reverse proxy in front of an echo (r0.go), R1 the smallest direct
 // Runtime-API server with the same function (r1.go), R2 fork and exec of the bare
@@ -39,6 +41,7 @@ type options struct {
 	only      []string
 	handlers  []string
 	callers   []int
+	functions []int
 	sandboxes []string
 	quick     bool
 	json      bool
@@ -96,14 +99,15 @@ func run(args []string) error {
 
 func parse(args []string) (options, error) {
 	var o options
-	var only, handlers, callers, sandboxes string
+	var only, handlers, callers, sandboxes, functions string
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.IntVar(&o.rounds, "windows", 5, "windows of every target")
 	f.DurationVar(&o.window, "window", 2*time.Second, "length of a window")
 	f.IntVar(&o.starts, "starts", 30, "cold starts of every target")
-	f.StringVar(&only, "only", "W1,W2,C1", "what to measure")
+	f.StringVar(&only, "only", "W1,W2,C1,K1,S3", "what to measure")
 	f.StringVar(&handlers, "handlers", "go,python,python-heavy,node", "functions to measure")
 	f.StringVar(&callers, "callers", "16,64,256", "concurrent callers of W2")
+	f.StringVar(&functions, "functions", "10,1000,20000", "how many functions the servers of K1 and S3 hold")
 	f.StringVar(&sandboxes, "sandboxes", "namespaces,process", "isolation levels of C1; the first is that of W1 and W2; none: the references alone")
 	f.BoolVar(&o.quick, "quick", false, "one window of 0.5 s and three cold starts: shows that it works, measures nothing")
 	f.BoolVar(&o.json, "json", false, "print every window and the summary as JSON")
@@ -126,15 +130,28 @@ func parse(args []string) (options, error) {
 		return o, errors.New("-windows and -starts must be at least 1, -window 100ms")
 	}
 	o.only, o.handlers, o.sandboxes = list(only), list(handlers), list(sandboxes)
-	for _, s := range list(callers) {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 2 || n > 1000 {
-			return o, fmt.Errorf("-callers %s: want numbers from 2 to 1000", s)
-		}
-		o.callers = append(o.callers, n)
+	var err error
+	if o.callers, err = numbers(callers, 2, 1000); err != nil {
+		return o, fmt.Errorf("-callers %s: %w", callers, err)
 	}
-	slices.Sort(o.callers)
+	if o.functions, err = numbers(functions, 1, 100_000); err != nil {
+		return o, fmt.Errorf("-functions %s: %w", functions, err)
+	}
 	return o, nil
+}
+
+// numbers reads a list of numbers within bounds, and sorts it.
+func numbers(s string, least, most int) ([]int, error) {
+	var all []int
+	for _, s := range list(s) {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < least || n > most {
+			return nil, fmt.Errorf("want numbers from %d to %d", least, most)
+		}
+		all = append(all, n)
+	}
+	slices.Sort(all)
+	return all, nil
 }
 
 func list(s string) []string {
@@ -209,5 +226,10 @@ func measureAll(ctx context.Context, o options) (_ *bench, err error) {
 		}
 	}
 	b.report.sandboxes = b.sandboxes
+	if b.lambent != "" {
+		if err := b.control(ctx, dir); err != nil {
+			return nil, err
+		}
+	}
 	return b, nil
 }

@@ -15,6 +15,8 @@ type report struct {
 	sandboxes []string
 	windows   []window
 	starts    []start
+	verbs     []verb
+	densities []density
 }
 
 // budget is a promise of the design: a measured ratio (or difference) and its bound.
@@ -73,7 +75,7 @@ func (r *report) budgets() []budget {
 		over := r.against("go", level, func(s, bare float64) float64 { return s - bare })
 		all = judge(all, "C1", "go", level+" p50 - R2, ms", over, 3, false)
 	}
-	return all
+	return r.controlBudgets(all)
 }
 
 // ratios compares a target's windows with the reference's of the same rounds.
@@ -179,7 +181,7 @@ func quantile(v []float64, q float64) float64 {
 func (r *report) json(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", " ")
-	return e.Encode(map[string]any{"windows": r.windows, "starts": r.starts, "budgets": r.budgets()})
+	return e.Encode(map[string]any{"windows": r.windows, "starts": r.starts, "verbs": r.verbs, "densities": r.densities, "budgets": r.budgets()})
 }
 
 // text prints tables for people.
@@ -213,6 +215,30 @@ func (r *report) text(w io.Writer) error {
 			fmt.Fprintf(t, "%s\t%s\t%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%d\t\n", g[0].Bench, g[0].Handler, g[0].Target,
 				median(wall), quantile(wall, 0.99), slices.Min(wall), cpu,
 				median(values(g, func(x start) float64 { return x.Foreign })), len(g))
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+		fmt.Fprintln(w)
+	}
+	if len(r.verbs) > 0 {
+		fmt.Fprintln(w, "The control plane, one caller: median of the windows (best). CPU is the server's.")
+		fmt.Fprintln(t, "\toperation\tfunctions\tCPU us\tp50 us\tper second\t")
+		for _, g := range group(r.verbs, func(x verb) string { return fmt.Sprint(x.Operation, x.Functions) }) {
+			cpu, p50, rate := values(g, func(x verb) float64 { return x.CPU }), values(g, func(x verb) float64 { return x.P50 }), values(g, func(x verb) float64 { return x.Rate })
+			fmt.Fprintf(t, "K1\t%s\t%d\t%.0f (%.0f)\t%.0f (%.0f)\t%.0f (%.0f)\t\n", g[0].Operation, g[0].Functions,
+				median(cpu), slices.Min(cpu), median(p50), slices.Min(p50), median(rate), slices.Max(rate))
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+		fmt.Fprintln(w)
+	}
+	if len(r.densities) > 0 {
+		fmt.Fprintln(w, "Functions that only exist.")
+		fmt.Fprintln(t, "\tfunctions\tstart ms\tmemory MiB\tidle % of a core\t")
+		for _, d := range r.densities {
+			fmt.Fprintf(t, "S3\t%d\t%.0f\t%.1f\t%.2f\t\n", d.Functions, d.Start, d.RSS, d.Idle)
 		}
 		if err := t.Flush(); err != nil {
 			return err
