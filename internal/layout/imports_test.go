@@ -36,6 +36,7 @@ var tree = []struct {
 	{"examples/go", part},
 	{"gateway", part},
 	{"frontend", part},
+	{"frontend/httpevent", part},
 	{"frontend/wire", part},
 	{"frontend/wire/internal/gen", part},
 	{"control", part},
