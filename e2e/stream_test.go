@@ -393,6 +393,23 @@ func TestStreamsEndAt200MiB(t *testing.T) {
 	}
 }
 
+// A stream that is longer than Invoke may answer is an error for it, not a part of an answer.
+func TestStreamsTooLongForInvoke(t *testing.T) {
+	s := serve(t)
+	s.create(t, function{name: "fn", runtime: node, files: map[string]string{"index.js": `
+exports.handler = awslambda.streamifyResponse(async (event, stream) => {
+  stream.end(Buffer.alloc(event, 'x'));
+});`}})
+	if a := s.invoke(t, "fn", "6291556"); len(a.payload) != 6291556 || a.fault != "" {
+		t.Errorf("%d bytes, %q", len(a.payload), a.fault)
+	}
+	a := s.invoke(t, "fn", "6291557")
+	same(t, a.payload, `{"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes).","errorType":"Function.ResponseSizeTooLarge"}`, a.id)
+	if a.fault != "Unhandled" {
+		t.Errorf("X-Amz-Function-Error is %q", a.fault)
+	}
+}
+
 // A caller that does not read costs no memory: its function waits, until its own time-out.
 func TestASlowReaderHoldsUpItsFunction(t *testing.T) {
 	s := serve(t, "--sandbox", "process")

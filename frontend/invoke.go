@@ -35,16 +35,20 @@ type Call struct {
 }
 
 // Invoke runs a call and gives what its answer consists of. The function's
-// bytes go to w; a Fault's payload is in the Outcome. With DryRun nothing runs
+// bytes go to b; a Fault's payload is in the Outcome. With DryRun nothing runs
 // and the Outcome is empty.
-func (f *Frontend) Invoke(ctx context.Context, c *Call, w lambda.ResponseWriter) (lambda.Outcome, error) {
+func (f *Frontend) Invoke(ctx context.Context, c *Call, b *Buffer) (lambda.Outcome, error) {
 	inv, err := c.invocation()
 	if err != nil {
 		return lambda.Outcome{}, err
 	}
 	switch c.Type {
 	case "", "RequestResponse":
-		return f.spine.Invoke(ctx, inv, w)
+		out, err := f.spine.Invoke(ctx, inv, b)
+		if b.over && out.Fault == nil {
+			out.Fault = tooLarge
+		}
+		return out, err
 	case "DryRun":
 		return lambda.Outcome{}, f.dryRun(inv)
 	default:
@@ -139,7 +143,16 @@ func where(what string, b []byte, at int) string {
 
 // Buffer collects a buffered answer. The zero value is ready; Reset makes it
 // ready again and keeps its memory.
-type Buffer struct{ Bytes []byte }
+type Buffer struct {
+	Bytes []byte
+	over  bool // there was more than may be collected
+}
+
+// tooLarge is what becomes of a streamed answer that a caller wants in one
+// piece. Of a buffered one, the runtime is told instead, with the same fault.
+var tooLarge = &lambda.Fault{Type: "Function.ResponseSizeTooLarge", Payload: fmt.Appendf(nil,
+	`{"errorMessage":"Response payload size exceeded maximum allowed payload size (%d bytes).","errorType":"Function.ResponseSizeTooLarge"}`,
+	lambda.MaxResponse)}
 
 // Begin makes room for an answer of known length.
 func (b *Buffer) Begin(h lambda.Head) {
@@ -151,6 +164,7 @@ func (b *Buffer) Begin(h lambda.Head) {
 // Write appends p.
 func (b *Buffer) Write(p []byte) (int, error) {
 	if len(b.Bytes)+len(p) > lambda.MaxResponse {
+		b.over = true
 		return 0, errors.New("the answer is larger than a buffered response may be")
 	}
 	b.Bytes = append(b.Bytes, p...)
@@ -158,7 +172,7 @@ func (b *Buffer) Write(p []byte) (int, error) {
 }
 
 // Reset empties the buffer.
-func (b *Buffer) Reset() { b.Bytes = b.Bytes[:0] }
+func (b *Buffer) Reset() { b.Bytes, b.over = b.Bytes[:0], false }
 
 // answerTimeout is how long a caller may take to read its answer.
 const answerTimeout = 5 * time.Minute
