@@ -366,7 +366,7 @@ func TestACallerMayLeaveAStream(t *testing.T) {
 	g.open(t)
 	await(t, g.came, "/done") // the function has come to its end
 	g.open(t)
-	again := s.stream(t, streamed("node", fmt.Sprintf(`{"First":"n","Second":"two"}`)))
+	again := s.stream(t, streamed("node", `{"First":"n","Second":"two"}`))
 	if got := again.next(); got != "2" {
 		t.Errorf("the next invocation is number %s of its environment, want 2", got)
 	}

@@ -14,6 +14,49 @@ func own(path string) bool {
 	return strings.HasPrefix(path, "/_lambent/") || strings.HasPrefix(path, "/_localstack/")
 }
 
+// urlPath is where function URLs are for callers that cannot choose a host.
+const urlPath = "/_lambent/url/"
+
+// functionURL tells whether a request is to a function URL, by its host or its
+// path, and to which: the URL's id, and the part of the path in front of the
+// function's.
+func functionURL(r *http.Request) (id, prefix string, ok bool) {
+	if id, ok = urlHost(r.Host); ok {
+		return strings.ToLower(id), "", true
+	}
+	path := r.URL.EscapedPath()
+	if rest, found := strings.CutPrefix(path, urlPath); found {
+		id, _, _ = strings.Cut(rest, "/")
+		return strings.ToLower(id), path[:len(urlPath)+len(id)], true
+	}
+	return "", "", false
+}
+
+// urlHost tells whether a host is that of a function URL, which is
+// <id>.lambda-url.<region>.<domain>, perhaps with a port. The domain may be any
+// that leads here.
+func urlHost[T string | []byte](host T) (id T, ok bool) {
+	const service = "lambda-url"
+	dot := 0
+	for dot < len(host) && host[dot] != '.' {
+		dot++
+	}
+	rest := dot + 1 + len(service)
+	if dot == 0 || len(host) <= rest || host[rest] != '.' {
+		return id, false
+	}
+	for i := range len(service) {
+		c := host[dot+1+i]
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != service[i] {
+			return id, false
+		}
+	}
+	return host[:dot], true
+}
+
 // identity is what a signature says about its maker, before anyone has checked
 // it: "Credential=<access key>/<date>/<region>/<service>/aws4_request".
 type identity struct{ key, region, service string }

@@ -201,6 +201,10 @@ func parse(head []byte) (h hot, ok bool) {
 				return h, false
 			}
 			h.length = int64(n)
+		case is(name, "host"):
+			if _, ok := urlHost(value); ok {
+				return h, false // a function may have such paths, too
+			}
 		case is(name, "authorization"):
 			h.authorization = value
 		case is(name, "x-amz-invocation-type"):

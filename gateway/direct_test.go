@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -19,6 +20,8 @@ func TestOnlyPlainInvokesAreServedDirectly(t *testing.T) {
 		{"with a qualifier", "POST " + path + "?Qualifier=$LATEST HTTP/1.1\r\nContent-Length: 0\r\n\r\n", true},
 		{"with every header it knows", "POST " + path + " HTTP/1.1\r\nContent-Length: 2\r\nX-Amz-Invocation-Type: RequestResponse\r\n" +
 			"X-Amz-Log-Type: Tail\r\nX-Amz-Client-Context: e30=\r\nX-Amzn-Trace-Id: Root=1\r\nConnection: Keep-Alive\r\n\r\n", true},
+		{"a function URL", "POST " + path + " HTTP/1.1\r\nhost: abc.Lambda-URL.us-east-1.localhost:4566\r\nContent-Length: 2\r\n\r\n", false},
+		{"another host with dots", "POST " + path + " HTTP/1.1\r\nHost: lambda.us-east-1.localhost:4566\r\nContent-Length: 2\r\n\r\n", true},
 		{"asynchronous", "POST " + path + " HTTP/1.1\r\nContent-Length: 2\r\nX-Amz-Invocation-Type: Event\r\n\r\n", false},
 		{"dry run", "POST " + path + " HTTP/1.1\r\nContent-Length: 2\r\nx-amz-invocation-type: DryRun\r\n\r\n", false},
 		{"unknown log type", "POST " + path + " HTTP/1.1\r\nContent-Length: 2\r\nX-Amz-Log-Type: tail\r\n\r\n", false},
@@ -69,6 +72,45 @@ func TestScopeComesFromTheSignature(t *testing.T) {
 		r, _ := http.NewRequest("GET", "/", nil)
 		if got := who.serviceOf(r); got != c.service && c.service != "lambda" {
 			t.Errorf("%q is for %s, want %s", c.authorization, got, c.service)
+		}
+	}
+}
+
+// To recognise an Invoke costs no memory.
+func TestRecognisingDoesNotAllocate(t *testing.T) {
+	head := []byte("POST /2015-03-31/functions/fn/invocations?Qualifier=live HTTP/1.1\r\nHost: localhost:4566\r\nContent-Length: 2\r\n" +
+		"Authorization: AWS4-HMAC-SHA256 Credential=a/b/c/lambda/aws4_request\r\nX-Amz-Log-Type: Tail\r\n\r\n")
+	if n := testing.AllocsPerRun(100, func() { parse(head) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// A function URL is known by its host, on whatever domain, or by its path, of which the function sees the rest.
+func TestFunctionURLsAreKnownByHostOrPath(t *testing.T) {
+	for _, c := range []struct{ host, path, id, prefix string }{
+		{"abc.lambda-url.us-east-1.localhost:4566", "/_lambent/health", "abc", ""},
+		{"ABC.Lambda-Url.eu-west-1.on.aws", "/", "abc", ""},
+		{"abc.lambda-url.us-east-1.localhost.localstack.cloud", "/2015-03-31/functions", "abc", ""},
+		{"localhost:4566", "/_lambent/url/abc/a%2Fb", "abc", "/_lambent/url/abc"},
+		{"localhost:4566", "/_lambent/url/ABC", "abc", "/_lambent/url/ABC"},
+		{"localhost:4566", "/_lambent/url/", "", "/_lambent/url/"},
+		{"localhost:4566", "/_lambent/urls", "-", ""},
+		{"localhost:4566", "/", "-", ""},
+		{"lambda-url.us-east-1.localhost", "/", "-", ""},
+		{".lambda-url.us-east-1.localhost", "/", "-", ""},
+		{"abc.lambda-url", "/", "-", ""},
+		{"abc.lambda-urls.x", "/", "-", ""},
+		{"abc.x.lambda-url.us-east-1.localhost", "/", "-", ""},
+		{"", "/", "-", ""},
+	} {
+		r := httptest.NewRequest("GET", c.path, http.NoBody)
+		r.Host = c.host
+		id, prefix, ok := functionURL(r)
+		if !ok {
+			id = "-"
+		}
+		if id != c.id || prefix != c.prefix {
+			t.Errorf("%s%s is %q %q, want %q %q", c.host, c.path, id, prefix, c.id, c.prefix)
 		}
 	}
 }

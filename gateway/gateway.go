@@ -1,5 +1,5 @@
 // Package gateway is the one listener: it finds out which service is called and
-// in which account and region, and hands the request over.
+// in which account and region, or which function URL, and hands the request over.
 //
 // Connections begin in a reader of its own, which serves the one hot request,
 // a plain synchronous Invoke, straight from the socket (direct.go). At the first
@@ -159,6 +159,12 @@ func (h handover) Addr() net.Addr { return h.g.addr }
 
 // ServeHTTP answers everything that is not on the direct path.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if id, prefix, ok := functionURL(r); ok {
+		who := caller(r.Header.Get("Authorization"), r.URL.Query().Get("X-Amz-Credential"))
+		g.cfg.Frontend.ServeURL(w, r, frontend.URLCall{
+			ID: id, Prefix: prefix, AccessKey: who.key, Account: who.scope(g.cfg.Default).Account})
+		return
+	}
 	if own(r.URL.Path) {
 		g.cfg.Own.ServeHTTP(w, r)
 		return

@@ -70,12 +70,10 @@ func response(object jsontext.Value, otherwise string) (r Response, isResponse b
 		IsBase64Encoded bool                      `json:"isBase64Encoded"`
 	}
 	err = json.Unmarshal(object, &in, jsontext.AllowDuplicateNames(true))
-	if err != nil && in.StatusCode == nil && otherwise == "" {
-		// It may stand behind the error. Without it, members of these names may be anything.
-		var only struct {
-			StatusCode jsontext.Value `json:"statusCode"`
-		}
-		if json.Unmarshal(object, &only, jsontext.AllowDuplicateNames(true)) != nil || only.StatusCode == nil {
+	if in.StatusCode == nil && otherwise == "" {
+		// It may stand behind what could not be read. Without it, members of these
+		// names may be anything.
+		if err == nil || !hasStatus(object) {
 			return r, false, nil
 		}
 	}
@@ -83,9 +81,6 @@ func response(object jsontext.Value, otherwise string) (r Response, isResponse b
 		return r, true, errShape
 	}
 	if in.StatusCode == nil {
-		if otherwise == "" {
-			return r, false, nil
-		}
 		in.StatusCode = jsontext.Value(otherwise)
 	}
 	if r.Status, err = status(in.StatusCode); err != nil {
@@ -103,6 +98,13 @@ func response(object jsontext.Value, otherwise string) (r Response, isResponse b
 		}
 	}
 	return r, true, nil
+}
+
+func hasStatus(object jsontext.Value) bool {
+	var in struct {
+		StatusCode jsontext.Value `json:"statusCode"`
+	}
+	return json.Unmarshal(object, &in, jsontext.AllowDuplicateNames(true)) == nil && in.StatusCode != nil
 }
 
 // status reads a status code, which may be a number or a string. Those of

@@ -27,26 +27,27 @@ func Preflight(c *lambda.CORS, r *http.Request) (answer Response, ok bool) {
 	return Response{Status: http.StatusOK, Header: h}, true
 }
 
-// Allow adds to h, behind what the function has set, what a request of an
-// allowed origin is answered in any case, and tells whether it is one. A
-// function that sets such headers itself sends them twice, as with AWS.
+// Allow adds to h what a request of an allowed origin is answered in any case,
+// and tells whether it is one. A function that sets such headers itself sends
+// them twice, as with AWS.
 func Allow(c *lambda.CORS, r *http.Request, h http.Header) bool {
 	origin := r.Header.Get("Origin")
 	if c == nil || origin == "" {
 		return false
 	}
 	any := slices.Contains(c.AllowOrigins, "*")
+	credentials := c.Credentials != nil && *c.Credentials
 	if !any && !slices.ContainsFunc(c.AllowOrigins, func(o string) bool { return strings.EqualFold(o, origin) }) {
 		return false
 	}
-	if any && !c.Credentials {
+	if any && !credentials {
 		h.Add("Access-Control-Allow-Origin", "*")
 	} else { // browsers take no * with credentials
 		h.Add("Access-Control-Allow-Origin", origin)
 		h.Add("Vary", "Origin")
 	}
 	add(h, "Access-Control-Expose-Headers", c.ExposeHeaders)
-	if c.Credentials {
+	if credentials {
 		h.Add("Access-Control-Allow-Credentials", "true")
 	}
 	return true

@@ -285,10 +285,10 @@ func feed(stream []byte, n int) (head *Response, body string) {
 }
 
 func TestCORS(t *testing.T) {
-	age := int32(0)
-	all := &lambda.CORS{Credentials: true, AllowOrigins: []string{"https://a.example", "https://b.example"}, AllowMethods: []string{"GET", "PUT"},
+	age, yes, no := int32(0), true, false
+	all := &lambda.CORS{Credentials: &yes, AllowOrigins: []string{"https://a.example", "https://b.example"}, AllowMethods: []string{"GET", "PUT"},
 		AllowHeaders: []string{"x-a", "x-b"}, ExposeHeaders: []string{"x-c", "date"}, MaxAge: &age}
-	star := &lambda.CORS{AllowOrigins: []string{"*"}, AllowMethods: []string{"*"}}
+	star := &lambda.CORS{Credentials: &no, AllowOrigins: []string{"*"}, AllowMethods: []string{"*"}}
 	const ask = "Access-Control-Request-Method: PUT\r\n"
 	for _, c := range []struct {
 		name            string
