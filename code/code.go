@@ -10,7 +10,8 @@
 //	temp/               what is being made; emptied at Open
 //	boot                the boot of the machine in which task was written
 //
-// A zip is made in temp, synced and renamed. Its files are not synced, since
+// A zip is written to temp as it arrives, synced and renamed, and unpacked from
+// there: it is never in memory as a whole. Its files are not synced, since
 // they can be had again from the zip: a killed process loses nothing it wrote,
 // and after a boot of the machine, which may have lost some, they are unpacked
 // anew at their next use. A package is hostile: what it inflates to is counted
@@ -104,19 +105,41 @@ func (s *Store) one(digest string) (done func()) {
 	}
 }
 
-// Put checks a package and keeps it. When it returns nil, the zip and its files
-// survive a crash. Keeping the same bytes again changes nothing.
+// Put checks an inline package and keeps it. When it returns nil, the zip and
+// its files survive a crash. Keeping the same bytes again changes nothing.
 //
-// Its refusals are AWS's: a zip over the size is RequestEntityTooLarge; one that
-// is not a sound package (see unpack) or unpacks to too much is
+// Its refusals are AWS's: a zip over lambda.MaxZipSize is RequestEntityTooLarge;
+// one that is not a sound package (see unpack) or unpacks to too much is
 // InvalidParameterValue. Nothing is kept of it then.
 func (s *Store) Put(ctx context.Context, zip []byte) (lambda.Code256, error) {
 	if len(zip) > lambda.MaxZipSize {
 		return lambda.Code256{}, &lambda.Error{Code: lambda.RequestEntityTooLarge, Bare: true,
 			Message: fmt.Sprintf("Zipped size must be smaller than %d bytes", lambda.MaxZipSize)}
 	}
-	sum := sha256.Sum256(zip)
-	code := lambda.Code256{Digest: hex.EncodeToString(sum[:]), Size: int64(len(zip))}
+	return s.PutFrom(ctx, bytes.NewReader(zip))
+}
+
+// PutFrom is Put for a package that is read from r until its end, such as an
+// object of S3. It may have up to lambda.MaxUnzippedSize bytes; of a longer one
+// no more is read, and the refusal is that of a package that unpacks to too much.
+// An error of r is returned wrapped.
+func (s *Store) PutFrom(ctx context.Context, r io.Reader) (lambda.Code256, error) {
+	temp, err := os.CreateTemp(filepath.Join(s.dir, "temp"), "zip-")
+	if err != nil {
+		return lambda.Code256{}, fmt.Errorf("keep package: %w", err)
+	}
+	defer os.Remove(temp.Name()) // gone already if all went well
+	defer temp.Close()           // likewise
+	sum := sha256.New()
+	n, err := io.Copy(io.MultiWriter(temp, sum), io.LimitReader(r, lambda.MaxUnzippedSize+1))
+	if err != nil {
+		return lambda.Code256{}, fmt.Errorf("keep package: %w", err)
+	}
+	if n > lambda.MaxUnzippedSize {
+		e := *errLarge
+		return lambda.Code256{}, &e
+	}
+	code := lambda.Code256{Digest: hex.EncodeToString(sum.Sum(nil)), Size: n}
 	defer s.one(code.Digest)()
 	if _, err := os.Stat(s.zip(code.Digest)); err == nil {
 		return code, nil
@@ -127,17 +150,11 @@ func (s *Store) Put(ctx context.Context, zip []byte) (lambda.Code256, error) {
 	case <-ctx.Done():
 		return lambda.Code256{}, context.Cause(ctx)
 	}
-	if err := s.keepTask(ctx, code.Digest, zip); err != nil {
+	if err := s.keepTask(ctx, code.Digest, temp, n); err != nil {
 		return lambda.Code256{}, err
 	}
 	at("unpacked")
-	temp, err := os.CreateTemp(filepath.Join(s.dir, "temp"), "zip-")
-	if err != nil {
-		return lambda.Code256{}, fmt.Errorf("keep package: %w", err)
-	}
-	defer os.Remove(temp.Name()) // gone already if all went well
-	_, err = temp.Write(zip)
-	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+	if err := errors.Join(temp.Sync(), temp.Close()); err != nil {
 		return lambda.Code256{}, fmt.Errorf("keep package: %w", err)
 	}
 	at("zip")
@@ -148,8 +165,8 @@ func (s *Store) Put(ctx context.Context, zip []byte) (lambda.Code256, error) {
 	return code, nil
 }
 
-// keepTask unpacks a package into its place.
-func (s *Store) keepTask(ctx context.Context, digest string, zip []byte) error {
+// keepTask unpacks a package of size bytes into its place.
+func (s *Store) keepTask(ctx context.Context, digest string, zip io.ReaderAt, size int64) error {
 	if _, err := os.Stat(s.task(digest)); err == nil {
 		return nil // a crash came between the files and the zip
 	}
@@ -158,7 +175,7 @@ func (s *Store) keepTask(ctx context.Context, digest string, zip []byte) error {
 		return fmt.Errorf("unpack package: %w", err)
 	}
 	defer os.RemoveAll(temp) // gone already if all went well
-	if err := unpack(ctx, temp, zip); err != nil {
+	if err := unpack(ctx, temp, zip, size); err != nil {
 		return err
 	}
 	at("files")
@@ -210,14 +227,15 @@ func (s *Store) Unpack(ctx context.Context, digest string) (dir string, err erro
 		return "", fmt.Errorf("unpack package: %w", err)
 	}
 	defer f.Close()
-	var b bytes.Buffer
-	if _, err := io.Copy(&b, io.LimitReader(f, lambda.MaxZipSize+1)); err != nil {
+	sum := sha256.New()
+	n, err := io.Copy(sum, f)
+	if err != nil {
 		return "", fmt.Errorf("unpack package: %w", err)
 	}
-	if sum := sha256.Sum256(b.Bytes()); hex.EncodeToString(sum[:]) != digest {
+	if hex.EncodeToString(sum.Sum(nil)) != digest {
 		return "", fmt.Errorf("unpack package: %s is damaged on disk", digest)
 	}
-	return dir, s.keepTask(ctx, digest, b.Bytes())
+	return dir, s.keepTask(ctx, digest, f, n)
 }
 
 // Collect removes every package whose digest keep does not want. No environment

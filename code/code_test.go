@@ -4,6 +4,9 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +18,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/iotest"
 
 	"github.com/lambent-run/lambent/lambda"
 )
@@ -156,6 +160,110 @@ func TestUnsoundPackagesAreRefused(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A package of S3 may be larger than an inline one: it is read as it comes.
+func TestPackageIsKeptFromAStream(t *testing.T) {
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	f, err := w.CreateHeader(&zip.FileHeader{Name: "large", Method: zip.Store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(make([]byte, lambda.MaxZipSize)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := open(t)
+	if _, err := s.Put(t.Context(), b.Bytes()); !errors.Is(err, lambda.RequestEntityTooLarge) {
+		t.Errorf("inline: %v", err)
+	}
+	sum := sha256.Sum256(b.Bytes())
+	want := lambda.Code256{Digest: hex.EncodeToString(sum[:]), Size: int64(b.Len())}
+	for range 2 {
+		got, err := s.PutFrom(t.Context(), iotest.HalfReader(bytes.NewReader(b.Bytes())))
+		if err != nil || got != want {
+			t.Fatalf("%+v, %v, want %+v", got, err, want)
+		}
+	}
+	dir, err := s.Unpack(t.Context(), want.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st, err := os.Stat(filepath.Join(dir, "large")); err != nil || st.Size() != lambda.MaxZipSize {
+		t.Errorf("unpacked to %v, %v", st, err)
+	}
+}
+
+// count counts what is read through it.
+type count struct {
+	io.Reader
+	n int64
+}
+
+func (c *count) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	c.n += int64(n)
+	return n, err
+}
+
+// A stream that is too long is not read to its end, one that breaks is no
+// package, and nothing is kept of either.
+func TestBadStreamsAreRefused(t *testing.T) {
+	broken := errors.New("connection reset")
+	for _, c := range []struct {
+		name    string
+		r       io.Reader
+		want    error
+		message string
+	}{
+		{"too long", zeros{}, lambda.InvalidParameterValue, "Unzipped size must be smaller than 262144000 bytes"},
+		{"broken", io.MultiReader(bytes.NewReader(pack(t, entry{"f", "x", 0o644})), iotest.ErrReader(broken)), broken,
+			"An internal error occurred."},
+	} {
+		s, dir := open(t)
+		r := &count{Reader: c.r}
+		_, err := s.PutFrom(t.Context(), r)
+		if !errors.Is(err, c.want) || lambda.AsError(err).Message != c.message {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if r.n > lambda.MaxUnzippedSize+1 {
+			t.Errorf("%s: %d bytes were read", c.name, r.n)
+		}
+		for _, sub := range []string{"zip", "task", "temp"} {
+			if left, _ := os.ReadDir(filepath.Join(dir, sub)); len(left) != 0 {
+				t.Errorf("%s: %s holds %v", c.name, sub, left)
+			}
+		}
+	}
+}
+
+// zeros is endless.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) {
+	clear(b)
+	return len(b), nil
+}
+
+// A package that is all list of entries is refused before the list is in memory.
+func TestLongListsAreRefused(t *testing.T) {
+	record := make([]byte, 46+1) // APPNOTE.TXT 4.3.12: a header with a name of one byte
+	copy(record, "PK\x01\x02")
+	record[28], record[46] = 1, 'f'
+	b := bytes.Repeat(record, maxDirectory/len(record)+1)
+	end := make([]byte, 22) // 4.3.16
+	copy(end, "PK\x05\x06")
+	binary.LittleEndian.PutUint16(end[8:], uint16(len(b)/len(record)))
+	binary.LittleEndian.PutUint16(end[10:], uint16(len(b)/len(record)))
+	binary.LittleEndian.PutUint32(end[12:], uint32(len(b)))
+	s, _ := open(t)
+	_, err := s.Put(t.Context(), append(b, end...))
+	if !errors.Is(err, lambda.InvalidParameterValue) || !strings.Contains(err.Error(), "the list of entries is too long") {
+		t.Errorf("got %v", err)
 	}
 }
 

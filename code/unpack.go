@@ -19,6 +19,11 @@ const (
 	maxEntries = 100_000
 	maxName    = 1024 // bytes of a path in the package
 	maxLink    = 1024 // bytes of a symbolic link's target
+
+	// maxDirectory is how many bytes of a package may be read to list its entries.
+	// The list is in memory before its length is known, and takes several times
+	// what it has in the package: one of nothing but entries could not be afforded.
+	maxDirectory = 24 << 20
 )
 
 // Makers of zips that record Unix modes (APPNOTE.TXT 4.4.2).
@@ -46,12 +51,18 @@ func unsound(format string, args ...any) error {
 // a symbolic link; devices, pipes and sockets; names given twice or both as a
 // file and as a directory. Symbolic links inside the package and the modes of
 // files are kept, set-id bits are not. What an entry claims about its size is
-// not believed: what comes out is counted.
-func unpack(ctx context.Context, dir string, b []byte) error {
-	r, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+// not believed: what comes out is counted. b is the zip, of size bytes.
+func unpack(ctx context.Context, dir string, b io.ReaderAt, size int64) error {
+	list := &listed{ReaderAt: b, left: maxDirectory}
+	r, err := zip.NewReader(list, size)
+	var p *fs.PathError
+	if errors.As(err, &p) { // our disk, not the package
+		return fmt.Errorf("unpack package: %w", err)
+	}
 	if err != nil {
 		return unsound("%w", err)
 	}
+	list.open = true
 	if len(r.File) > maxEntries {
 		return unsound("%d entries", len(r.File))
 	}
@@ -116,6 +127,22 @@ func unpack(ctx context.Context, dir string, b []byte) error {
 }
 
 type link struct{ name, target string }
+
+// listed bounds how much of a package is read before it is open.
+type listed struct {
+	io.ReaderAt
+	open bool
+	left int // bytes that may yet be read while it is not
+}
+
+func (l *listed) ReadAt(b []byte, off int64) (int, error) {
+	if !l.open {
+		if l.left -= len(b); l.left < 0 {
+			return 0, errors.New("the list of entries is too long")
+		}
+	}
+	return l.ReaderAt.ReadAt(b, off)
+}
 
 // clean turns an entry's name into a path inside the package. Backslashes, as
 // some tools on Windows write them, separate as well.
