@@ -14,6 +14,8 @@
 package control
 
 import (
+	"context"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -23,10 +25,21 @@ import (
 	"github.com/lambent-run/lambent/lambda"
 )
 
-// Config is what a Control needs. All fields but Profiles are required.
+// Objects is where code is fetched from when a caller names a place in S3.
+type Objects interface {
+	// Get opens an object, or with a version that version of it, of a bucket of the
+	// region. It waits, retries and gives up by itself, also after it has returned,
+	// by an error of Read. What the service refuses is a lambda.InvalidParameterValue
+	// in AWS's words. The object may be of any length.
+	Get(ctx context.Context, region, bucket, key, version string) (io.ReadCloser, error)
+}
+
+// Config is what a Control needs. All fields but Objects and Profiles are
+// required.
 type Config struct {
 	Catalog *catalog.Catalog
 	Code    *code.Store
+	Objects Objects // nil: code cannot come from S3
 	// Runtime says whether this host can run a runtime. Its error is for the
 	// caller who asked for it.
 	Runtime func(runtime string) error
@@ -47,7 +60,8 @@ type Control struct {
 	Config
 
 	// packages is held for reading from a package's arrival until the catalog
-	// refers to it, and for writing while unused ones are removed.
+	// refers to it, and for writing while unused ones are removed. Nobody waits
+	// for the latter: a package may be long in coming, and others would wait with it.
 	packages sync.RWMutex
 
 	// limits is held while concurrency is claimed from the account's.

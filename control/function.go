@@ -58,8 +58,8 @@ func (c *Control) CreateFunction(ctx context.Context, at lambda.Scope, in *awsla
 	}
 	c.packages.RLock()
 	defer c.packages.RUnlock()
-	if cfg.Code, err = c.take(ctx, &source{
-		in.Code.ZipFile, in.Code.S3Bucket, in.Code.S3Key, in.Code.S3ObjectStorageMode, in.Code.SourceKMSKeyArn,
+	if cfg.Code, err = c.take(ctx, at, &source{
+		in.Code.ZipFile, in.Code.S3Bucket, in.Code.S3Key, in.Code.S3ObjectVersion, in.Code.S3ObjectStorageMode, in.Code.SourceKMSKeyArn,
 	}); err != nil {
 		return nil, err
 	}
@@ -108,27 +108,38 @@ func (c *Control) CreateFunction(ctx context.Context, at lambda.Scope, in *awsla
 
 // source is where a caller says the code is.
 type source struct {
-	zip         []byte
-	bucket, key *string
-	mode        types.S3ObjectStorageMode
-	kmsKey      *string
+	zip                  []byte
+	bucket, key, version *string // in S3
+	mode                 types.S3ObjectStorageMode
+	kmsKey               *string
 }
 
-// take stores the package that a request brings.
-func (c *Control) take(ctx context.Context, s *source) (lambda.Code256, error) {
-	if s.bucket != nil || s.key != nil {
-		return lambda.Code256{}, notBuilt("Code from S3")
-	}
-	if s.mode == types.S3ObjectStorageModeReference {
+// take stores the package that a request in the scope brings or names. The
+// caller holds c.packages for reading until the catalog refers to it.
+func (c *Control) take(ctx context.Context, at lambda.Scope, s *source) (lambda.Code256, error) {
+	bucket, key := value(s.bucket), value(s.key)
+	switch {
+	case s.mode == types.S3ObjectStorageModeReference:
 		return lambda.Code256{}, notBuilt("S3ObjectStorageMode REFERENCE")
-	}
-	if value(s.kmsKey) != "" { // AWS would keep the package encrypted with it
+	case value(s.kmsKey) != "": // AWS would keep the package encrypted with it
 		return lambda.Code256{}, notBuilt("SourceKMSKeyArn")
-	}
-	if s.zip == nil {
+	case s.zip != nil && (bucket != "" || key != "" || s.version != nil):
+		return lambda.Code256{}, refuse("Please do not provide other FunctionCode parameters when providing a ZipFile.")
+	case s.zip != nil:
+		return c.Code.Put(ctx, s.zip)
+	case bucket == "" && key == "" && s.version == nil:
 		return lambda.Code256{}, refuse("Please provide a source for function code.")
+	case bucket == "" || key == "":
+		return lambda.Code256{}, refuse("Code in S3 is named by both S3Bucket and S3Key.")
+	case c.Objects == nil:
+		return lambda.Code256{}, refuse("Code cannot be fetched from S3: this server has been told of no S3 endpoint (lambent serve --endpoint-s3 URL).")
 	}
-	return c.Code.Put(ctx, s.zip)
+	object, err := c.Objects.Get(ctx, at.Region, bucket, key, value(s.version))
+	if err != nil {
+		return lambda.Code256{}, err
+	}
+	defer object.Close()
+	return c.Code.PutFrom(ctx, object)
 }
 
 // version finds what an operation names by name and qualifier.

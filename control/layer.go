@@ -179,7 +179,10 @@ func (c *Control) PublishLayerVersion(ctx context.Context, at lambda.Scope, in *
 	}
 	c.packages.RLock()
 	defer c.packages.RUnlock()
-	if v.Code, err = c.take(ctx, &source{zip: in.Content.ZipFile, bucket: in.Content.S3Bucket, key: in.Content.S3Key, mode: in.Content.S3ObjectStorageMode}); err != nil {
+	if v.Code, err = c.take(ctx, at, &source{
+		zip: in.Content.ZipFile, bucket: in.Content.S3Bucket, key: in.Content.S3Key, version: in.Content.S3ObjectVersion,
+		mode: in.Content.S3ObjectStorageMode,
+	}); err != nil {
 		return nil, err
 	}
 	if v.Signature, err = c.signer(v.Code); err != nil {

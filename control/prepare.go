@@ -135,9 +135,12 @@ func (c *Control) settle(v *lambda.Version, failed error) {
 }
 
 // sweep removes the packages that were unused before and still are, and returns
-// those that are unused now.
+// those that are unused now. While a package is arriving it does nothing: the
+// next look will do.
 func (c *Control) sweep(before map[string]bool) map[string]bool {
-	c.packages.Lock()
+	if !c.packages.TryLock() {
+		return before
+	}
 	defer c.packages.Unlock()
 	used := map[string]bool{}
 	for e := range c.Catalog.All {

@@ -108,6 +108,18 @@ var scripts = func() map[string]func(ctx context.Context, r *replay) {
 			r.is("update-function-response")(r.UpdateFunctionCode(ctx, home, upload("fn", "two")))
 			r.is("get-function-response-updated")(r.GetFunction(ctx, home, get("fn", "")))
 		},
+		"TestLambdaFunction::test_lambda_code_location_s3_errors": func(ctx context.Context, r *replay) {
+			bucket := withS3(r, r.Control)
+			r.is("create-error-wrong-bucket")(r.CreateFunction(ctx, home, creation("fn", fromS3("none", "code.zip", ""))))
+			r.is("create-error-wrong-key")(r.CreateFunction(ctx, home, creation("fn", fromS3(bucket.name, "none", ""))))
+			bucket.put(r, "code.zip", pack("one"))
+			create(r, r.Control, "fn", fromS3(bucket.name, "code.zip", ""))
+			update := func(bucket, key string) *awslambda.UpdateFunctionCodeInput {
+				return &awslambda.UpdateFunctionCodeInput{FunctionName: ptr("fn"), S3Bucket: &bucket, S3Key: &key}
+			}
+			r.is("update-error-wrong-bucket")(r.UpdateFunctionCode(ctx, home, update("none", "code.zip")))
+			r.is("update-error-wrong-key")(r.UpdateFunctionCode(ctx, home, update(bucket.name, "none")))
+		},
 		"TestLambdaFunction::test_create_lambda_exceptions": func(ctx context.Context, r *replay) {
 			r.is("invalid_zip_exc")(r.CreateFunction(ctx, home, creation("fn", func(in *awslambda.CreateFunctionInput) {
 				in.Code.ZipFile = []byte("this is not a zipfile, just a random string")
@@ -477,6 +489,15 @@ func described(as string) func(*awslambda.CreateFunctionInput) {
 
 func withCode(content string) func(*awslambda.CreateFunctionInput) {
 	return func(in *awslambda.CreateFunctionInput) { in.Code.ZipFile = pack(content) }
+}
+
+func fromS3(bucket, key, version string) func(*awslambda.CreateFunctionInput) {
+	return func(in *awslambda.CreateFunctionInput) {
+		in.Code = &types.FunctionCode{S3Bucket: &bucket, S3Key: &key}
+		if version != "" {
+			in.Code.S3ObjectVersion = &version
+		}
+	}
 }
 
 // withEnv gives variables; nil gives a map without any.

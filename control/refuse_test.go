@@ -70,6 +70,7 @@ func TestRefusalsAreWordedAndChangeNothing(t *testing.T) {
 	before := c.Catalog.Get(id("fn"))
 
 	large := map[string]string{"LARGE_VAR": strings.Repeat("x", 4081)}
+	const noEndpoint = "Code cannot be fetched from S3: this server has been told of no S3 endpoint (lambent serve --endpoint-s3 URL)."
 	notBuilt := func(member string) string { return member + " is not implemented by this version of Lambent." }
 	checkRefusals(t, c, []refusal{
 		{"a name that exists", func(ctx context.Context, c *Control) error {
@@ -118,13 +119,18 @@ func TestRefusalsAreWordedAndChangeNothing(t *testing.T) {
 
 		{"an image", creating(func(in *awslambda.CreateFunctionInput) { in.PackageType = types.PackageTypeImage }),
 			lambda.InvalidParameterValue, notBuilt("PackageType Image")},
-		{"code from S3", creating(func(in *awslambda.CreateFunctionInput) {
-			in.Code = &types.FunctionCode{S3Bucket: ptr("b"), S3Key: ptr("k")}
-		}), lambda.InvalidParameterValue, notBuilt("Code from S3")},
+		{"code from S3, of which the server knows nothing", creating(fromS3("b", "k", "")), lambda.InvalidParameterValue, noEndpoint},
 		{"an update from S3", uploading(func(in *awslambda.UpdateFunctionCodeInput) {
 			in.ZipFile, in.S3Bucket, in.S3Key = nil, ptr("b"), ptr("k")
-		}), lambda.InvalidParameterValue, notBuilt("Code from S3")},
+		}), lambda.InvalidParameterValue, noEndpoint},
+		{"a bucket without a key", creating(func(in *awslambda.CreateFunctionInput) {
+			in.Code = &types.FunctionCode{S3Bucket: ptr("b")}
+		}), lambda.InvalidParameterValue, "Code in S3 is named by both S3Bucket and S3Key."},
+		{"a zip and a place in S3", creating(func(in *awslambda.CreateFunctionInput) {
+			in.Code.S3Bucket, in.Code.S3Key = ptr("b"), ptr("k")
+		}), lambda.InvalidParameterValue, "Please do not provide other FunctionCode parameters when providing a ZipFile."},
 		{"code by reference", creating(func(in *awslambda.CreateFunctionInput) {
+			fromS3("b", "k", "")(in)
 			in.Code.S3ObjectStorageMode = types.S3ObjectStorageModeReference
 		}), lambda.InvalidParameterValue, notBuilt("S3ObjectStorageMode REFERENCE")},
 		{"an encrypted package", creating(func(in *awslambda.CreateFunctionInput) {

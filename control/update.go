@@ -35,7 +35,9 @@ func (c *Control) UpdateFunctionCode(ctx context.Context, at lambda.Scope, in *a
 	}
 	c.packages.RLock()
 	defer c.packages.RUnlock()
-	code, err := c.take(ctx, &source{in.ZipFile, in.S3Bucket, in.S3Key, in.S3ObjectStorageMode, in.SourceKMSKeyArn})
+	code, err := c.take(ctx, at, &source{
+		in.ZipFile, in.S3Bucket, in.S3Key, in.S3ObjectVersion, in.S3ObjectStorageMode, in.SourceKMSKeyArn,
+	})
 	if err != nil {
 		return nil, err
 	}

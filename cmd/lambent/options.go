@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -32,6 +33,7 @@ type options struct {
 	LogLevel  string
 	Grace     time.Duration
 	Profiles  string
+	S3        string
 }
 
 func (o *options) register(f *pflag.FlagSet) {
@@ -46,6 +48,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringVar(&o.Profiles, "signing-profiles", "", "directory with the public keys of signing profiles (default DATA/signing-profiles)")
 	f.StringVar(&o.LogLevel, "log-level", "info", "the server's own log: debug, info, warn or error")
 	f.DurationVar(&o.Grace, "grace", 30*time.Second, "how long requests under way may take after SIGTERM")
+	f.StringVar(&o.S3, "endpoint-s3", "", "URL of an S3 service to fetch code from, with the AWS_ACCESS_KEY_ID and so on of the environment")
 }
 
 // defaultData follows the XDG base directory specification.
@@ -128,6 +131,11 @@ func (o *options) validate() error {
 	}
 	if o.KeepAlive < time.Second || o.Blanks < 0 || o.Blanks > 1000 || o.Grace < 0 {
 		return errors.New("--keep-alive must be at least 1s, --blanks 0 to 1000, --grace not negative")
+	}
+	if o.S3 != "" {
+		if u, err := url.Parse(o.S3); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+			return fmt.Errorf("--endpoint-s3 %s: want a URL such as http://127.0.0.1:9000", o.S3)
+		}
 	}
 	if o.Data == "" {
 		return errors.New("--data must name a directory")

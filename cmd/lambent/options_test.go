@@ -61,6 +61,8 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		{[]string{"--region", "mars"}, "--region"},
 		{[]string{"--keep-alive", "1ms"}, "--keep-alive"},
 		{[]string{"--data", ""}, "--data"},
+		{[]string{"--endpoint-s3", "127.0.0.1:9000"}, "--endpoint-s3"},
+		{[]string{"--endpoint-s3", "s3://bucket"}, "--endpoint-s3"},
 	} {
 		var o options
 		f := pflag.NewFlagSet("serve", pflag.ContinueOnError)

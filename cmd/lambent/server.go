@@ -26,6 +26,7 @@ import (
 	"github.com/lambent-run/lambent/catalog"
 	"github.com/lambent-run/lambent/catalog/sqlite"
 	"github.com/lambent-run/lambent/code"
+	"github.com/lambent-run/lambent/code/s3"
 	"github.com/lambent-run/lambent/control"
 	"github.com/lambent-run/lambent/fleet"
 	"github.com/lambent-run/lambent/frontend"
@@ -107,6 +108,7 @@ func newServer(ctx context.Context, o options, logger *slog.Logger) (_ *server, 
 	s.control = control.New(control.Config{
 		Catalog: records,
 		Code:    packages,
+		Objects: openS3(o.S3),
 		Runtime: func(name string) error { _, err := interpreters.Find(name); return err },
 		Locate:  downloads.locate,
 		URL:     functionURL(s.listener.Addr()),
@@ -131,6 +133,20 @@ func newServer(ctx context.Context, o options, logger *slog.Logger) (_ *server, 
 		Grace:    o.Grace,
 	})
 	return s, nil
+}
+
+// openS3 makes the client that fetches code, or none without an endpoint. It
+// asks with the credentials that AWS's tools would take from the environment;
+// services that stand in for S3 take any.
+func openS3(endpoint string) control.Objects {
+	if endpoint == "" {
+		return nil
+	}
+	cfg := s3.Config{Endpoint: endpoint, KeyID: "test", Secret: "test"}
+	if id := os.Getenv("AWS_ACCESS_KEY_ID"); id != "" {
+		cfg.KeyID, cfg.Secret, cfg.Token = id, os.Getenv("AWS_SECRET_ACCESS_KEY"), os.Getenv("AWS_SESSION_TOKEN")
+	}
+	return s3.New(cfg)
 }
 
 // openDriver takes the strongest isolation the host allows, or the one asked
