@@ -33,7 +33,9 @@ func routing(e *catalog.Entry, a *lambda.Alias) error {
 		return refuse("Number of items in AdditionalVersionWeights cannot be greater than 1")
 	}
 	if len(a.Weights) > 0 && a.Version == lambda.Latest {
-		return refuse("$LATEST is not supported for an alias pointing to more than 1 version")
+		// AWS sends it without a Type.
+		return &lambda.Error{Code: lambda.InvalidParameterValue, Bare: true,
+			Message: "$LATEST is not supported for an alias pointing to more than 1 version"}
 	}
 	versions := []string{a.Version}
 	for number := range a.Weights {

@@ -50,8 +50,8 @@ func deleting(name, qualifier string) func(context.Context, *Control) error {
 	}
 }
 
-// Requests are refused for what they mean, in AWS's words, and change nothing. The recorded words are in
-// recorded_test.go but for the limit of the environment (TestLambdaSizeLimits::test_large_environment_variables_fails,
+// Requests are refused for what they mean, in AWS's words, and change nothing. The recorded words are compared end to end,
+// but for the limit of the environment (TestLambdaSizeLimits::test_large_environment_variables_fails,
 // 2025-11-25); these are AWS's as its users quote them, or say what is not built.
 func TestRefusalsAreWordedAndChangeNothing(t *testing.T) {
 	c := newControl(t)
