@@ -447,6 +447,11 @@ func TestFunctionURLsOnRawConnections(t *testing.T) {
 	if resp, body := exchange(invoke); resp.StatusCode != 200 || !strings.Contains(body, `"event":{"rawPath":"/api"}`) {
 		t.Errorf("Invoke again: %d %s", resp.StatusCode, body)
 	}
+	// A path that is encoded wrongly is the function's, as AWS hands it on.
+	resp, body = exchange("GET /pa2%Fth/%?q=%zz HTTP/1.1\r\nHost: " + e.host + "\r\n\r\n")
+	if resp.StatusCode != 200 || !strings.Contains(body, `"rawPath":"/pa2%Fth/%","rawQueryString":"q=%zz"`) {
+		t.Errorf("a wrong path: %d %s", resp.StatusCode, body)
+	}
 	resp, body = exchange("GET /a%2Fb HTTP/1.0\r\nHost: " + e.host + "\r\n\r\n")
 	if resp.StatusCode != 200 || !strings.Contains(body, `"rawPath":"/a%2Fb"`) || !strings.Contains(body, `"protocol":"HTTP/1.0"`) {
 		t.Errorf("HTTP/1.0: %d %s", resp.StatusCode, body)

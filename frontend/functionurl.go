@@ -19,7 +19,7 @@ import (
 // URLCall is what the gateway knows of a request to a function URL.
 type URLCall struct {
 	ID        string // of the URL
-	Prefix    string // of the path, as it was sent, in front of the function's; "" for none
+	Path      string // that the function sees, as it was sent
 	AccessKey string // that the request is signed with, unverified; "" if it is not signed
 	Account   string // of that key
 }
@@ -129,7 +129,7 @@ func (f *Frontend) urlEvent(r *http.Request, c *URLCall, u *lambda.URL, requestI
 	if len(body) > lambda.MaxSyncPayload {
 		return nil, tooLarge
 	}
-	req := httpevent.Request{Request: r, Body: body, Prefix: c.Prefix, URL: c.ID, Domain: r.Host, Port: "80",
+	req := httpevent.Request{Request: r, Body: body, Path: c.Path, URL: c.ID, Domain: r.Host, Port: "80",
 		Source: r.RemoteAddr, ID: requestID, Trace: trace, Time: time.Now()}
 	if r.TLS != nil {
 		req.Port = "443"

@@ -18,18 +18,19 @@ func own(path string) bool {
 const urlPath = "/_lambent/url/"
 
 // functionURL tells whether a request is to a function URL, by its host or its
-// path, and to which: the URL's id, and the part of the path in front of the
-// function's.
-func functionURL(r *http.Request) (id, prefix string, ok bool) {
-	if id, ok = urlHost(r.Host); ok {
-		return strings.ToLower(id), "", true
+// path, and to which: the URL's id, and the path that the function sees.
+func functionURL(host, path string) (id, rest string, ok bool) {
+	if id, ok = urlHost(host); ok {
+		return strings.ToLower(id), path, true
 	}
-	path := r.URL.EscapedPath()
-	if rest, found := strings.CutPrefix(path, urlPath); found {
-		id, _, _ = strings.Cut(rest, "/")
-		return strings.ToLower(id), path[:len(urlPath)+len(id)], true
+	if rest, ok = strings.CutPrefix(path, urlPath); !ok {
+		return "", "", false
 	}
-	return "", "", false
+	id, _, _ = strings.Cut(rest, "/")
+	if rest = rest[len(id):]; rest == "" {
+		rest = "/"
+	}
+	return strings.ToLower(id), rest, true
 }
 
 // urlHost tells whether a host is that of a function URL, which is

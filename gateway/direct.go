@@ -69,7 +69,7 @@ func (g *Gateway) serve(c net.Conn) {
 				return
 			}
 			select {
-			case g.moved <- &moved{c, d.in}:
+			case g.moved <- newMoved(c, d.in):
 			case <-g.closed:
 				c.Close()
 			}
@@ -407,20 +407,3 @@ type refusal struct {
 func (r *refusal) Header() http.Header         { return r.header }
 func (r *refusal) WriteHeader(status int)      { r.status = status }
 func (r *refusal) Write(p []byte) (int, error) { r.body = append(r.body, p...); return len(p), nil }
-
-// moved is a connection on its way to net/http: what has been read of it comes
-// first.
-type moved struct {
-	net.Conn
-	in *bufio.Reader
-}
-
-func (m *moved) Read(p []byte) (int, error) {
-	if m.in != nil {
-		if m.in.Buffered() > 0 {
-			return m.in.Read(p)
-		}
-		m.in = nil // nothing is left in it, and its memory is not needed
-	}
-	return m.Conn.Read(p)
-}

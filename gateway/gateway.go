@@ -74,6 +74,8 @@ func New(cfg Config) *Gateway {
 		ReadTimeout:       bodyTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    1 << 20, // AWS: request line and headers
+		ConnContext:       knowConnection,
+		ConnState:         awaitHead,
 		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 	}
 	return g
@@ -159,10 +161,16 @@ func (h handover) Addr() net.Addr { return h.g.addr }
 
 // ServeHTTP answers everything that is not on the direct path.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if id, prefix, ok := functionURL(r); ok {
+	path, mended := sentPath(r)
+	if id, path, ok := functionURL(r.Host, path); ok {
 		who := caller(r.Header.Get("Authorization"), r.URL.Query().Get("X-Amz-Credential"))
 		g.cfg.Frontend.ServeURL(w, r, frontend.URLCall{
-			ID: id, Prefix: prefix, AccessKey: who.key, Account: who.scope(g.cfg.Default).Account})
+			ID: id, Path: path, AccessKey: who.key, Account: who.scope(g.cfg.Default).Account})
+		return
+	}
+	if mended { // what net/http answers to such a path
+		w.Header().Set("Connection", "close")
+		http.Error(w, "400 Bad Request", http.StatusBadRequest)
 		return
 	}
 	if own(r.URL.Path) {

@@ -16,7 +16,7 @@ import (
 type Request struct {
 	*http.Request        // as the server has it; its Body is not read
 	Body          []byte // its body
-	Prefix        string // of the path, which the function does not see; "" for none
+	Path          string // as it was sent, however it is encoded
 	URL           string // the URL's id
 	Domain        string // the host that was asked, without a port
 	Port          string // and its port
@@ -37,10 +37,6 @@ type Caller struct {
 // Members without a value are absent, as in the events of real function URLs;
 // the examples in AWS's documentation show some of them as null.
 func Event(r *Request) []byte {
-	path := strings.TrimPrefix(r.Request.URL.EscapedPath(), r.Prefix)
-	if !strings.HasPrefix(path, "/") {
-		path = "/" + path
-	}
 	body, encoded := string(r.Body), false
 	if len(r.Body) > 0 && !isText(r.Header, r.Body) {
 		body, encoded = base64.StdEncoding.EncodeToString(r.Body), true
@@ -48,7 +44,7 @@ func Event(r *Request) []byte {
 	o := object{b: append(make([]byte, 0, 2<<10+len(body)+len(body)/16), '{')}
 	o.text("version", "2.0")
 	o.text("routeKey", "$default")
-	o.text("rawPath", path)
+	o.text("rawPath", r.Path)
 	o.text("rawQueryString", r.Request.URL.RawQuery)
 	if cookies := cookies(r.Header); len(cookies) > 0 {
 		o.name("cookies")
@@ -97,7 +93,7 @@ func Event(r *Request) []byte {
 		o.text("domainPrefix", r.URL)
 		o.within("http", func(o *object) {
 			o.text("method", r.Method)
-			o.text("path", path)
+			o.text("path", r.Path)
 			o.text("protocol", r.Proto)
 			o.text("sourceIp", r.Source)
 			o.text("userAgent", r.Header.Get("User-Agent"))
