@@ -119,6 +119,8 @@ func (e *Environment) variables(cmd Command) []string {
 	list.set("LANG", "en_US.UTF-8")
 	list.set("PATH", "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin")
 	list.set("LD_LIBRARY_PATH", "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib")
+	list.set("PWD", "/var/task") // as of the shell that starts runtimes on AWS
+	list.set("SHLVL", "0")
 	list.set("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR")
 	list.set("AWS_XRAY_DAEMON_ADDRESS", "169.254.100.1:2000")
 	list.add(cmd.Env)
@@ -142,7 +144,7 @@ func (e *Environment) variables(cmd Command) []string {
 	list.set("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
 	list.set("AWS_LAMBDA_LOG_GROUP_NAME", e.group)
 	list.set("AWS_LAMBDA_LOG_STREAM_NAME", e.stream)
-	if v.Logging.Format != "" {
+	if v.Logging.Format == "JSON" { // with Text AWS says nothing (recorded 2026-02-18)
 		list.set("AWS_LAMBDA_LOG_FORMAT", v.Logging.Format)
 	}
 	if v.Logging.Application != "" {

@@ -416,12 +416,13 @@ func TestTheProcessSeesTheVariablesOfLambda(t *testing.T) {
 	want := []string{
 		"AWS_ACCESS_KEY_ID=role", "AWS_DEFAULT_REGION=us-east-1", "AWS_EXECUTION_ENV=AWS_Lambda_python3.13",
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=128", "AWS_LAMBDA_FUNCTION_NAME=fn", "AWS_LAMBDA_FUNCTION_VERSION=7",
-		"AWS_LAMBDA_INITIALIZATION_TYPE=on-demand", "AWS_LAMBDA_LOG_FORMAT=Text", "AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/fn",
+		"AWS_LAMBDA_INITIALIZATION_TYPE=on-demand", "AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/fn",
 		"AWS_LAMBDA_LOG_STREAM_NAME=" + e.stream, "AWS_LAMBDA_RUNTIME_API=" + e.life.box.Listener().Addr().String(),
 		"AWS_REGION=us-east-1", "AWS_XRAY_CONTEXT_MISSING=LOG_ERROR", "AWS_XRAY_DAEMON_ADDRESS=169.254.100.1:2000",
 		"LAMBDA_RUNTIME_DIR=/var/runtime", "LAMBDA_TASK_ROOT=/var/task", "LANG=C",
 		"LD_LIBRARY_PATH=/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib",
-		"MINE=a=b", "PATH=/mine", "PYTHONPATH=/mine", "TZ=:UTC", "_AWS_XRAY_DAEMON_ADDRESS=169.254.100.1",
+		"MINE=a=b", "PATH=/mine", "PWD=/var/task", "PYTHONPATH=/mine", "SHLVL=0", "TZ=:UTC",
+		"_AWS_XRAY_DAEMON_ADDRESS=169.254.100.1",
 		"_AWS_XRAY_DAEMON_PORT=2000", "_HANDLER=m.f",
 	}
 	if !slices.Equal(got, want) {
