@@ -137,6 +137,9 @@ func (f *Frontend) Serve(w http.ResponseWriter, r *http.Request, at lambda.Scope
 	case "Invoke":
 		f.serveInvoke(w, r, at, op, labels)
 		return
+	case "InvokeAsync":
+		f.serveInvokeAsync(w, r, at, op, labels)
+		return
 	case "InvokeWithResponseStream":
 		f.serveStream(w, r, at, op, labels)
 		return

@@ -52,8 +52,28 @@ func (f *Frontend) Invoke(ctx context.Context, c *Call, b *Buffer) (lambda.Outco
 	case "DryRun":
 		return lambda.Outcome{}, f.dryRun(inv)
 	default:
-		return lambda.Outcome{}, notBuilt("Invoke with InvocationType " + c.Type)
+		return lambda.Outcome{}, f.noQueue(inv)
 	}
+}
+
+// noQueue refuses an asynchronous invocation of a function that is there: there
+// is no queue to keep it in. It is no 501, which SDKs would try again.
+func (f *Frontend) noQueue(inv *lambda.Invocation) error {
+	if err := f.dryRun(inv); err != nil {
+		return err
+	}
+	return lambda.Errorf(lambda.ModeNotSupported,
+		"Asynchronous invocation is not implemented by this version of Lambent: nothing has been accepted.")
+}
+
+// serveInvokeAsync is the deprecated InvokeAsync.
+func (f *Frontend) serveInvokeAsync(w http.ResponseWriter, r *http.Request, at lambda.Scope, op *wire.Operation, labels wire.Labels) {
+	decoded, err := op.Decode(r, labels, lambda.MaxAsyncPayload)
+	if err == nil {
+		c := &Call{Scope: at, Function: *decoded.(*awslambda.InvokeAsyncInput).FunctionName, Type: "Event"}
+		_, err = f.Invoke(r.Context(), c, new(Buffer))
+	}
+	f.refuse(w, r, err)
 }
 
 // dryRun says whether the caller may and the function is there. No environment is

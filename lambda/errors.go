@@ -42,6 +42,7 @@ const (
 	AliasLimitExceeded          Code = "AliasLimitExceededException"
 	SnapStartNotReady           Code = "SnapStartNotReadyException"
 	NoPublishedVersion          Code = "NoPublishedVersionException"
+	ModeNotSupported            Code = "ModeNotSupportedException"
 	RecursiveInvocation         Code = "RecursiveInvocationException"
 	InvalidCodeSignature        Code = "InvalidCodeSignatureException"
 	CodeVerificationFailed      Code = "CodeVerificationFailedException"
