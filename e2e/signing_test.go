@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,7 +9,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
-	"github.com/aws/smithy-go"
 )
 
 // signed signs a package with the key in dir, as a person would.
@@ -64,14 +62,6 @@ func TestCodeSigningDecidesWhatIsDeployed(t *testing.T) {
 		}
 		return err
 	}
-	code := func(err error) string {
-		var e smithy.APIError
-		if errors.As(err, &e) {
-			return e.ErrorCode()
-		}
-		return ""
-	}
-
 	in := function{name: "fn", runtime: python}.input(t)
 	in.CodeSigningConfigArn = config.CodeSigningConfig.CodeSigningConfigArn
 	in.Code = &types.FunctionCode{ZipFile: plain}
