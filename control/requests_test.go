@@ -7,13 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 )
 
-func handled(in *awslambda.CreateFunctionInput)   { in.Handler = ptr("handler.handler") }
-func slow(in *awslambda.CreateFunctionInput)      { in.Timeout = ptr[int32](30) }
 func published(in *awslambda.CreateFunctionInput) { in.Publish = true }
-
-func larger(in *awslambda.CreateFunctionInput) {
-	in.MemorySize, in.Timeout = ptr[int32](256), ptr[int32](5)
-}
 
 func described(as string) func(*awslambda.CreateFunctionInput) {
 	return func(in *awslambda.CreateFunctionInput) { in.Description = &as }
