@@ -19,6 +19,7 @@ type replayed struct {
 	Case, File, Date string
 	Differs          []string // what differs, if anything does
 	Why              string   // why it is known to differ; "" if it must not
+	Wrong            []string // what differs without a reason, and reasons without a difference
 }
 
 // What AWS answered, Lambent answers: every recorded case that concerns the operations of the API is asked for again by
@@ -46,11 +47,8 @@ func TestAnswersAreAsRecorded(t *testing.T) {
 		all = append(all, r)
 		t.Run(r.Case, func(t *testing.T) {
 			t.Logf("%s, recorded %s", r.File, r.Date)
-			switch {
-			case r.Why == "" && len(r.Differs) > 0:
-				t.Errorf("differs:\n%s", strings.Join(r.Differs, "\n"))
-			case r.Why != "" && len(r.Differs) == 0:
-				t.Errorf("passes, and is said to differ: %s", r.Why)
+			if len(r.Wrong) > 0 {
+				t.Error(strings.Join(r.Wrong, "\n"))
 			}
 		})
 	}

@@ -1,8 +1,11 @@
 """Reserved and provisioned concurrency, and asynchronous configuration."""
 
-from recorded import case, without
+import time
 
-NOT_PROVISIONED = "no environments are provisioned yet: the request stays IN_PROGRESS and says why"
+from recorded import case, package, without
+
+NOT_PROVISIONED = dict.fromkeys(("get_provisioned_prewait", "get_provisioned_postwait"),
+                                "no environments are provisioned yet: the request stays IN_PROGRESS and says why")
 
 
 @case("TestLambdaReservedConcurrency::test_function_concurrency")
@@ -102,21 +105,33 @@ def limits(r):
     provision(r, "put_provisioned_concurrency_below_unreserved_min_value", "1", free - 99)
 
 
+def awaited(r, qualifier):
+    """Looks at a configuration at once, and when it is no longer in progress, or says that it will stay so."""
+    r("get_provisioned_prewait", "get_provisioned_concurrency_config", FunctionName="fn", Qualifier=qualifier)
+    deadline = time.monotonic() + 60
+    while True:
+        got = r.call("get_provisioned_concurrency_config", FunctionName="fn", Qualifier=qualifier)
+        if got.get("Status") != "IN_PROGRESS" or "StatusReason" in got or time.monotonic() > deadline:
+            break
+        time.sleep(0.01)  # between two looks
+    r.same("get_provisioned_postwait", got)
+
+
 @case("TestLambdaConcurrency::test_provisioned_concurrency_on_alias", differs=NOT_PROVISIONED)
 def on_alias(r):
     r.create(Publish=True)
     r.do("create_alias", FunctionName="fn", Name="alias", FunctionVersion="1")
+    r.settle("fn:1")
     provision(r, "put_provisioned_5", "alias", 5)
-    for answer in ("get_provisioned_prewait", "get_provisioned_postwait"):
-        r(answer, "get_provisioned_concurrency_config", FunctionName="fn", Qualifier="alias")
+    awaited(r, "alias")
 
 
 @case("TestLambdaConcurrency::test_provisioned_concurrency_init_failure", differs=NOT_PROVISIONED)
 def init_failure(r):
-    r.create(Publish=True)
+    r.create(Publish=True, Code={"ZipFile": package(files={"handler.py": "raise Exception('it cannot be initialised')"})})
+    r.settle("fn:1")
     provision(r, "put_provisioned", "1")
-    for answer in ("get_provisioned_prewait", "get_provisioned_postwait"):
-        r(answer, "get_provisioned_concurrency_config", FunctionName="fn", Qualifier="1")
+    awaited(r, "1")
 
 
 @case("TestLambdaEventInvokeConfig::test_lambda_eventinvokeconfig_lifecycle")

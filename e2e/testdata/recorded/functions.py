@@ -378,7 +378,8 @@ for runtime in ("python3.12", "python3.13", "java11", "java17", "java21", "java2
 NO_EC2 = "there is no EC2: subnets and security groups are kept as they are named, and which VPC they are in is not known"
 
 
-@case("TestLambdaFunction::test_vpc_config", differs=NO_EC2)
+@case("TestLambdaFunction::test_vpc_config", differs=dict.fromkeys(
+    ("create_response", "get_function_response", "update_vpcconfig_update_response", "update_vpcconfig_get_function_response"), NO_EC2))
 def vpc(r):
     def network(n):
         return {"SubnetIds": [f"subnet-{n}"], "SecurityGroupIds": [f"sg-{n}"]}
@@ -395,7 +396,8 @@ def vpc(r):
 
 
 for what, member, prefix, other in (("subnet", "SubnetIds", "subnet", "subnet-id"), ("security_group", "SecurityGroupIds", "sg", "security-group")):
-    @case(f"TestLambdaFunction::test_invalid_vpc_config_{what}", member, prefix, other, differs=NO_EC2)
+    @case(f"TestLambdaFunction::test_invalid_vpc_config_{what}", member, prefix, other,
+          differs={f"create-response-non-existent-{other}": NO_EC2})
     def invalid_vpc(r, member, prefix, other):
         def network(given):
             return {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"], member: [given]}

@@ -7,9 +7,11 @@ are differences. A placeholder such as <uuid:1> stands for one value in a whole
 case, and two placeholders of a kind for two values: so what AWS shows to change
 must change, and what it shows to stay must stay.
 
-Prints one JSON object a line: {"case", "file", "date", "differs", "why"}.
+Prints one JSON object a line: {"case", "file", "date", "differs", "why", "wrong"},
+where wrong is what differs without a reason, and what has one and does not differ.
 """
 
+import concurrent.futures
 import datetime
 import io
 import json
@@ -31,7 +33,11 @@ CASES = {}  # name → (function, arguments, why it differs)
 
 
 def case(name, *args, differs=""):
-    """Registers the script of a case: of one whose answers differ, with the reason."""
+    """Registers the script of a case, and why answers differ, if some do.
+
+    The reason is a text, or texts by the answers that they are about: then each
+    of these answers has to differ, and no other may.
+    """
 
     def register(function):
         CASES[name] = (function, args, differs)
@@ -44,6 +50,25 @@ def without(reason, *names):
     """Registers cases that cannot be asked for, with the reason."""
     for name in names:
         CASES[name] = (None, (), reason)
+
+
+def why(differs):
+    """The reasons for a reader."""
+    if isinstance(differs, str):
+        return differs
+    about = {reason: [a for a in differs if differs[a] == reason] for reason in differs.values()}
+    return "; ".join(f"{', '.join(answers)}: {reason}" for reason, answers in about.items())
+
+
+def wrong(differs, found):
+    """What is found to differ, as (answer, text), and has no reason; and what has one and was not found."""
+    if isinstance(differs, str):
+        if differs:
+            return [] if found else [f"passes, and is said to differ: {differs}"]
+        return [a + text for a, text in found]
+    answers = {a for a, _ in found}
+    return [a + text for a, text in found if a not in differs] + [
+        f"{a} passes, and is said to differ: {reason}" for a, reason in differs.items() if a not in answers]
 
 
 def package(content="one", name="index.py", files=None):
@@ -74,7 +99,8 @@ class Replay:
     def __init__(self, name, region, recording):
         self.name, self.region, self.answers = name, region, recording["recorded-content"]
         self.bound = {"<partition>": "aws", "<region>": region}
-        self.used, self.differences = set(), []
+        self.used = set()  # answers that were compared
+        self.differences = []  # (answer or "", text)
         self.api = self.client(ACCOUNT)
 
     def client(self, account, region=None):
@@ -104,8 +130,22 @@ class Replay:
         """Makes a request that must succeed and whose answer was not recorded."""
         got = self.call(operation, **given)
         if "Error" in got:
-            self.differences.append(f"{operation}: {got['Error']}")
+            self.differences.append(("", f"{operation}: {got['Error']}"))
         return got
+
+    def meanwhile(self, look, operation, **given):
+        """Makes a request, and calls look until it is answered and once after. Returns its answer and what look did.
+
+        An update takes AWS seconds, and a server on the same machine moments: what
+        is there while one is under way shows only to those who look all the time.
+        """
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            asked, seen = pool.submit(self.call, operation, **given), []
+            while True:
+                answered = asked.done()
+                seen.append(look())
+                if answered:
+                    return asked.result(), seen
 
     def same(self, answer, got):
         if answer not in self.answers:
@@ -119,7 +159,7 @@ class Replay:
                 want = want["CreateFunctionResponse"]
             if "ResponseMetadata" not in want and "ResponseMetadata" in got:
                 got = {k: v for k, v in got.items() if k != "ResponseMetadata"}
-        self.differences += [f"{answer}{d}" for d in self.compare("", want, got)]
+        self.differences += [(answer, d) for d in self.compare("", want, got)]
         return got
 
     def fn(self, name="fn", /, **given):
@@ -161,7 +201,7 @@ class Replay:
             if got.get("State") not in (None, "Pending") and got.get("LastUpdateStatus") != "InProgress":
                 return
             time.sleep(0.01)  # between two looks
-        self.differences.append(f"{name} did not settle")
+        self.differences.append(("", f"{name} did not settle"))
 
     def compare(self, path, want, got):
         if isinstance(want, dict):
@@ -278,23 +318,20 @@ def main():
         if not only.search(name):
             continue
         date = datetime.datetime.strptime(recording["recorded-date"], "%d-%m-%Y, %H:%M:%S").date().isoformat()
-        line = {"case": name, "file": file, "date": date, "differs": [], "why": ""}
+        function, args, differs = CASES.get(name, (None, (), ""))
+        r = Replay(name, region(i), recording)
         if name not in CASES:
-            line["differs"] = ["nothing asks for it"]
+            r.differences.append(("", "nothing asks for it"))
+        elif function is None:
+            r.differences.append(("", "not asked for"))
         else:
-            function, args, line["why"] = CASES[name]
-            if function is None:
-                line["differs"] = ["not asked for"]
-            else:
-                r = Replay(name, region(i), recording)
-                try:
-                    function(r, *args)
-                except Exception:  # a script that ends early is a difference, not the end
-                    r.differences.append(traceback.format_exc())
-                left = sorted(r.answers.keys() - r.used)
-                if left:
-                    r.differences.append(f"not compared: {left}")
-                line["differs"] = r.differences
+            try:
+                function(r, *args)
+            except Exception:  # a script that ends early is a difference, not the end
+                r.differences.append(("", traceback.format_exc()))
+            r.differences += [(a, " is not compared") for a in sorted(r.answers.keys() - r.used)]
+        line = {"case": name, "file": file, "date": date, "differs": [a + text for a, text in r.differences],
+                "why": why(differs), "wrong": wrong(differs, r.differences)}
         print(json.dumps(line), flush=True)
 
 

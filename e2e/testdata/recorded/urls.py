@@ -68,7 +68,7 @@ for mode in (None, "BUFFERED", "RESPONSE_STREAM"):
         if mode == "RESPONSE_STREAM":  # what a function that does not stream answers is the body
             got = json.loads(got["body"])
         if status != 200 or got["data"] != {"foo": "bar"}:
-            r.differences.append(f"the URL answers {status} {body}")
+            r.differences.append(("", f"the URL answers {status} {body}"))
 
 
 @case("TestLambdaURL::test_lambda_url_echo_http_fixture_trim_x_headers")
@@ -111,7 +111,7 @@ def exception(r):
     open_to_all(r, "add_permission")
     status, _, body = fetch(url)
     if (status, body) != (502, "Internal Server Error"):
-        r.differences.append(f"the URL answers {status} {body}")
+        r.differences.append(("", f"the URL answers {status} {body}"))
 
 
 @case("TestLambdaURL::test_lambda_url_persists_after_alias_delete")
