@@ -53,7 +53,7 @@ def environment(r):
 
 @case("TestLambdaErrors::test_lambda_runtime_exit")
 def exits(r):
-    r.create(Code=python("import os\ndef handler(event, context): os._exit(0)"))
+    r.create(Code=python("import sys\nsys.exit(0)"))
     r("invocation_error", "invoke", FunctionName="fn")
 
 
@@ -132,16 +132,78 @@ def basic(r):
 @case("TestLambdaErrors::test_lambda_runtime_error",
       differs="the frames of the stack trace are of the host's Python, which is not the one that AWS recorded")
 def startup(r):
-    r.create(Runtime="python3.13", Code=python("raise Exception('Runtime startup fails')\ndef handler(event, context): pass"))
+    r.create(Runtime="python3.13", Handler="lambda_runtime_error.handler",
+             Code={"ZipFile": package('raise Exception("Runtime startup fails")\n', "lambda_runtime_error.py")})
     r("invocation_error", "invoke", FunctionName="fn")
 
 
-without("roles are not assumed yet: there is no STS that a function could ask who it is",
-        "TestLambdaBaseFeatures::test_assume_role[1]", "TestLambdaBaseFeatures::test_assume_role[2]",
-        "TestLambdaBaseFeatures::test_lambda_different_iam_keys_environment")
-without("a function reaches no other service from its sandbox yet",
-        "TestLambdaBehavior::test_lambda_host_prefix_api_operation")
-without("it shows the users and files of AWS's machine, where this shows the host's",
-        "TestLambdaBehavior::test_runtime_introspection_x86", "TestLambdaBehavior::test_runtime_introspection_arm")
+@case("TestLambdaBaseFeatures::test_lambda_different_iam_keys_environment")
+def keys(r):
+    """What the recording test looked at was not recorded: two environments have two sets of keys."""
+    code = python("import os\ndef handler(event, context): return os.environ['AWS_ACCESS_KEY_ID']")
+    r("create-result", "create_function", **r.configured("create-result", Code=code))
+    r.settle()
+    first = r.call("invoke", FunctionName="fn")["Payload"]
+    r.do("update_function_configuration", FunctionName="fn", Description="another environment")
+    r.settle()
+    second = r.call("invoke", FunctionName="fn")["Payload"]
+    if first == second or not first.startswith('"ASIA') or not second.startswith('"ASIA'):
+        r.differences.append(("", f"the keys of two environments are {first} and {second}"))
+
+
+# What a function sees of where it runs.
+
+INTROSPECTION = python("""
+import getpass, os, platform, pwd, stat, subprocess
+
+PATHS = {"_lambda-entrypoint.sh": "/lambda-entrypoint.sh", "_opt": "/opt", "_tmp": "/tmp", "_var_task": "/var/task"}
+
+
+def handler(event, context):
+    paths = {}
+    for name, path in PATHS.items():
+        try:
+            s = os.stat(path)
+        except FileNotFoundError:
+            continue
+        paths |= {name + "_mode": stat.filemode(s.st_mode), name + "_uid": s.st_uid, name + "_gid": s.st_gid,
+                  name + "_owner": pwd.getpwuid(s.st_uid).pw_name}
+    return {"event": event, "paths": paths, "platform_machine": platform.machine(), "platform_system": platform.system(),
+            "pwd": os.getcwd(), "user_login_name": getpass.getuser(),
+            "user_whoami": subprocess.run(["whoami"], capture_output=True, text=True, check=True).stdout.strip()}
+""")
+
+for machine, architecture, other in (("x86", "x86_64", ""), ("arm", "arm64", ", and the host's processor, as no other is emulated")):
+    @case(f"TestLambdaBehavior::test_runtime_introspection_{machine}", machine, architecture,
+          differs=f"a function sees the users and files of the host, without sbx_user1051 and /lambda-entrypoint.sh{other}")
+    def introspection(r, machine, architecture):
+        r.create(Architectures=[architecture], Code=INTROSPECTION)
+        r(f"invoke_runtime_{machine}_introspection", "invoke", FunctionName="fn", Payload=b"{}")
+
+
+# Functions that call other services, with the SDK that AWS's runtimes bring.
+
+@case("TestLambdaBehavior::test_lambda_host_prefix_api_operation", differs="a function reaches no other service from its sandbox yet")
+def host_prefix(r):
+    """Some operations have a prefix to the host's name, such as those of Service Discovery."""
+    r.create(Code=python("""
+import boto3
+def handler(event, context):
+    boto3.client("servicediscovery").list_namespaces()
+    return dict.fromkeys(("host_prefix", "host_prefix_localstack_domain", "no_host_prefix"), {"status": "success"})
+"""))
+    r("invoke-result", "invoke", FunctionName="fn")
+
+
+for length in (1, 2):
+    @case(f"TestLambdaBaseFeatures::test_assume_role[{length}]", "fn"[:length],
+          differs="roles are not assumed yet: there is no STS that a function could ask who it is")
+    def assumed_role(r, name):
+        """The session of a role is called by its function, and longer where that has one letter."""
+        r.create(name, Code=python("import boto3\ndef handler(event, context): return boto3.client('sts').get_caller_identity()['Arn']"))
+        got = r.call("invoke", FunctionName=name)["Payload"]
+        r.same("invoke-result-assumed-role-arn", json.loads(got) if isinstance(got, str) else got)
+
+
 without("the recording holds no answer",
         "TestLambdaBaseFeatures::test_lambda_large_response", "TestLambdaBaseFeatures::test_large_payloads")

@@ -71,14 +71,18 @@ def wrong(differs, found):
         f"{a} passes, and is said to differ: {reason}" for a, reason in differs.items() if a not in answers]
 
 
-def package(content="one", name="index.py", files=None):
-    """Makes a package that differs by its content. Its files can be read by anyone."""
+def package(content="one", name="index.py", files=None, size=None, deflated=False):
+    """Makes a package that differs by its content. Its files can be read by anyone.
+    A size in bytes is reached with a comment."""
     b = io.BytesIO()
     with zipfile.ZipFile(b, "w") as z:
         for path, text in (files or {name: content}).items():
             info = zipfile.ZipInfo(path)
             info.external_attr = 0o755 << 16
+            info.compress_type = zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED
             z.writestr(info, text)
+        if size is not None:
+            z.comment = b" " * (size - len(package(content, name, files)))
     return b.getvalue()
 
 
@@ -103,10 +107,10 @@ class Replay:
         self.differences = []  # (answer or "", text)
         self.api = self.client(ACCOUNT)
 
-    def client(self, account, region=None):
+    def client(self, account, region=None, parameter_validation=False):
         return boto3.client(
             "lambda", region_name=region or self.region, aws_access_key_id=account, aws_secret_access_key="any",
-            config=botocore.config.Config(parameter_validation=False, retries={"total_max_attempts": 1}, read_timeout=120),
+            config=botocore.config.Config(parameter_validation=parameter_validation, retries={"total_max_attempts": 1}, read_timeout=120),
         )
 
     def arn(self, name):
