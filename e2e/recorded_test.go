@@ -64,6 +64,16 @@ func TestAnswersAreAsRecorded(t *testing.T) {
 	}
 }
 
+// The comparison with the recordings sees what is missing, too much or another.
+func TestComparisonWithRecordings(t *testing.T) {
+	python, env := pythonClients(t)
+	cmd := exec.CommandContext(t.Context(), python, "testdata/recorded/comparison.py")
+	cmd.Env = append(env, "PYTHONDONTWRITEBYTECODE=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("wrong: %v\n%s", err, out)
+	}
+}
+
 // recordedTable is the page that says how each case fares.
 func recordedTable(all []replayed) string {
 	const nothing = "the recording holds no answer"

@@ -87,7 +87,8 @@ def package(content="one", name="index.py", files=None, size=None, deflated=Fals
 
 
 FORMS = {  # of what the recordings replaced by a word
-    "date": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(\+0000|Z)",
+    "date": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+0000|Z)",
+    "date of a function or layer": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000",
     "datetime": r"datetime",
     "code-sha256": r"[A-Za-z0-9+/]{43}=",
     "function-url": r"https?://\S+/",
@@ -96,7 +97,26 @@ FORMS = {  # of what the recordings replaced by a word
     "<code-size>": r"\d+",
 }
 PLACEHOLDER = re.compile(r"<[a-z][a-zA-Z0-9_-]*(:\d+)?>")
-ANYTHING = {"description", "license-info", "timeout_error_msg", "duration", "memory", "function-url"}
+UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+VALUES = {  # forms of what a placeholder of a kind stands for; any word if its kind is not here
+    "uuid": UUID, "request-id": UUID, "timeout_error_msg": UUID,
+    "code-sha256": r"[A-Za-z0-9+/]{43}=|[0-9a-f]{64}",
+    "function-url": r"https?://[^\s/]+/",
+    "description": r".+", "license-info": r".+",
+    "domain": r"[^\s/]+",
+    "duration": r"\d+(?:\.\d\d)?", "memory": r"\d+",
+    "unreserved_concurrency": r"\d+", "min_unreserved_concurrency": r"\d+",
+    "aws-access-key-id": r"ASIA[0-9A-Z]{16}",
+    "log-stream-name": r"\d{4}/\d\d/\d\d/\[[^\s\]]+\][0-9a-f]{32}",
+    "xray-trace-id": r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}\S*",
+}
+WORD = r"[^\s:]+"
+MEASURED = {"duration", "memory"}  # another value each time
+HEADERS = {"content-length", "content-type", "x-amzn-errortype"}  # compared where they are recorded
+
+
+def kind(placeholder):
+    return re.sub(r"[:_]\d+$", "", placeholder.strip("<>"))
 
 
 class Replay:
@@ -161,7 +181,7 @@ class Replay:
             # and perhaps a mapping, another collects the pages of a list.
             if "CreateFunctionResponse" in want:
                 want = want["CreateFunctionResponse"]
-            if "ResponseMetadata" not in want and "ResponseMetadata" in got:
+            if "ResponseMetadata" not in want and isinstance(got, dict):
                 got = {k: v for k, v in got.items() if k != "ResponseMetadata"}
         self.differences += [(answer, d) for d in self.compare("", want, got)]
         return got
@@ -213,9 +233,15 @@ class Replay:
                 got = parsed(got)
             if not isinstance(got, dict):
                 return [f"{path} is {got!r}, want members"]
+            if ("Error" in want) != ("Error" in got):
+                return [f"{path}/Error is {got.get('Error')}, want {want.get('Error')}"]
+            if "MemorySize" in want or "LayerVersionArn" in want:
+                want = {k: "date of a function or layer" if v == "date" else v for k, v in want.items()}
             found = []
             for k in sorted(want.keys() | got.keys()):
-                if path.endswith("ResponseMetadata") and k != "HTTPStatusCode":
+                if path.endswith("ResponseMetadata") and k not in ("HTTPStatusCode", "HTTPHeaders"):
+                    continue
+                if path.endswith("HTTPHeaders") and (k not in want or k not in HEADERS):
                     continue
                 if k not in got:
                     found.append(f"{path}/{k} is missing, want {want[k]!r}")
@@ -230,7 +256,7 @@ class Replay:
             return [d for i, w in enumerate(want) for d in self.compare(f"{path}/{i}", w, got[i])]
         if isinstance(want, str):
             if want in FORMS:
-                ok = re.fullmatch(FORMS[want], str(got)) is not None
+                ok = isinstance(got, int if want == "<code-size>" else str) and re.fullmatch(FORMS[want], str(got)) is not None
             else:
                 ok = isinstance(got, str) and self.text(*same_enums(want, got))
             return [] if ok else [f"{path} is {got!r}, want {self.fill(want)!r}"]
@@ -241,24 +267,26 @@ class Replay:
 
     def text(self, want, got):
         """Compares a text, and binds the placeholders that it is the first to have."""
-        want = self.fill(want)
         pattern, names, at = "", [], 0
         for m in PLACEHOLDER.finditer(want):
-            any_text = m[0].strip("<>").partition(":")[0] in ANYTHING
-            pattern += re.escape(want[at:m.start()]) + ("(.+)" if any_text else r"([^\s:]+)")
-            names.append(m[0])
+            pattern += re.escape(want[at:m.start()])
             at = m.end()
+            if m[0] in self.bound:
+                pattern += re.escape(self.bound[m[0]])
+            elif m[0] in names and kind(m[0]) not in MEASURED:
+                pattern += rf"(?P=p{names.index(m[0])})"
+            else:
+                pattern += rf"(?P<p{len(names)}>{VALUES.get(kind(m[0]), WORD)})"
+                names.append(m[0])
         m = re.fullmatch(pattern + re.escape(want[at:]), got, re.DOTALL)
         if not m:
             return False
-        for name, value in zip(names, m.groups()):
-            kind = name.strip("<>").partition(":")[0]
-            if self.bound.get(name, value) != value:
-                return False
-            if ":" in name and any(k != name and v == value and k.strip("<>").partition(":")[0] == kind for k, v in self.bound.items()):
+        for i, name in enumerate(names):
+            if kind(name) in MEASURED:
+                continue
+            if any(kind(other) == kind(name) and value == m[f"p{i}"] for other, value in self.bound.items()):
                 return False  # AWS showed two values
-            if kind not in ("duration", "memory"):
-                self.bound[name] = value
+            self.bound[name] = m[f"p{i}"]
         return True
 
 
@@ -288,7 +316,7 @@ def shown(answer):
     if isinstance(answer, dict):
         out = {k: shown(v) for k, v in answer.items() if k != "Payload"}
         if "ResponseMetadata" in out:
-            out["ResponseMetadata"] = {"HTTPHeaders": {}, "HTTPStatusCode": answer["ResponseMetadata"]["HTTPStatusCode"]}
+            out["ResponseMetadata"] = {k: answer["ResponseMetadata"][k] for k in ("HTTPStatusCode", "HTTPHeaders")}
         if "Payload" in answer:
             text = answer["Payload"].read().decode()
             value = parsed(text) if text else text
