@@ -20,6 +20,7 @@ type replayed struct {
 	Differs          []string // what differs, if anything does
 	Why              string   // why it is known to differ; "" if it must not
 	Wrong            []string // what differs without a reason, and reasons without a difference
+	Untested         string   // why it could not be asked for here
 }
 
 // What AWS answered, Lambent answers: every recorded case that concerns the operations of the API is asked for again by
@@ -32,6 +33,9 @@ func TestAnswersAreAsRecorded(t *testing.T) {
 	s := serve(t, "--endpoint-s3", packages.URL)
 	cmd := exec.CommandContext(t.Context(), python, "testdata/recorded/recorded.py")
 	cmd.Env = append(append(env, s.clientEnv()...), "BUCKET="+packages.bucket, "KEY=code.zip")
+	if os.Getuid() == 0 {
+		cmd.Env = append(cmd.Env, "ISOLATED=1")
+	}
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -49,6 +53,9 @@ func TestAnswersAreAsRecorded(t *testing.T) {
 			t.Logf("%s, recorded %s", r.File, r.Date)
 			if len(r.Wrong) > 0 {
 				t.Error(strings.Join(r.Wrong, "\n"))
+			}
+			if r.Untested != "" {
+				t.Skip("NOT TESTED: " + r.Untested)
 			}
 		})
 	}

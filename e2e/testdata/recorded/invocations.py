@@ -38,7 +38,7 @@ def late(r):
     r("invoke-result", "invoke", FunctionName="fn")
 
 
-@case("TestLambdaBehavior::test_lambda_init_environment")
+@case("TestLambdaBehavior::test_lambda_init_environment", isolated=True)
 def environment(r):
     code = python("import os\ndef handler(event, context): return {'environment': dict(os.environ)}")
     r("create-result", "create_function", **r.configured("create-result", Code=code))
@@ -175,7 +175,8 @@ def handler(event, context):
 
 for machine, architecture, other in (("x86", "x86_64", ""), ("arm", "arm64", ", and the host's processor, as no other is emulated")):
     @case(f"TestLambdaBehavior::test_runtime_introspection_{machine}", machine, architecture,
-          differs=f"a function sees the users and files of the host, without sbx_user1051 and /lambda-entrypoint.sh{other}")
+          differs=f"a function sees the users and files of the host, without sbx_user1051 and /lambda-entrypoint.sh{other}",
+          isolated=True)
     def introspection(r, machine, architecture):
         r.create(Architectures=[architecture], Code=INTROSPECTION)
         r(f"invoke_runtime_{machine}_introspection", "invoke", FunctionName="fn", Payload=b"{}")
