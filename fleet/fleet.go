@@ -359,17 +359,17 @@ func (l *lease) Idle(env Environment) {
 		l.returning = false
 		p.returning--
 	}
-	if p.retired {
-		p.mu.Unlock()
-		p.fleet.kill(env, "replaced by an update")
-		return
-	}
 	l.since, l.frozen = time.Now(), false
-	if len(p.waiting) > 0 {
+	if len(p.waiting) > 0 { // also in a retired pool: they came before the update
 		w, turn := p.waiting[0], l.turn
 		p.waiting = append(p.waiting[:0], p.waiting[1:]...)
 		p.mu.Unlock()
 		w.got <- given{loan: Loan{env, l, turn, fresh}}
+		return
+	}
+	if p.retired {
+		p.mu.Unlock()
+		p.fleet.kill(env, "replaced by an update")
 		return
 	}
 	p.idle = append(p.idle, l)

@@ -265,6 +265,37 @@ func TestUpdateRetiresOldEnvironments(t *testing.T) {
 	})
 }
 
+// An invocation that an update overtakes while its environment starts is run by that one, which ends after it.
+func TestInvocationThatAnUpdateOvertakesIsRun(t *testing.T) {
+	h := &host{init: time.Second}
+	bubble(t, h, func(t *testing.T, f *Fleet, c *catalog.Catalog) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		waited := make(chan error, 1)
+		var loan Loan
+		go func() {
+			var err error
+			loan, err = f.Borrow(ctx, version("one"))
+			waited <- err
+		}()
+		synctest.Wait()
+		put(t, c, version("two"))
+		if err := <-waited; err != nil {
+			t.Fatalf("%v, after %d starts", err, h.started())
+		}
+		if _, killed := h.envs[0].state(); killed != "" || h.started() != 1 {
+			t.Errorf("%d starts, the first environment %s", h.started(), killed)
+		}
+		if _, err := loan.Invoke(nil, nil); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if _, killed := h.envs[0].state(); killed == "" {
+			t.Error("the environment of before the update is kept")
+		}
+	})
+}
+
 // An initialisation that fails is the business of the invocation that asked for it.
 func TestFailedInitGoesToItsInvocation(t *testing.T) {
 	bubble(t, &host{broken: true}, func(t *testing.T, f *Fleet, _ *catalog.Catalog) {
