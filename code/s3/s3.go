@@ -115,6 +115,9 @@ func (c *Client) Get(ctx context.Context, region, bucket, key, version string) (
 	}
 	out, err := c.api.GetObject(ctx, in, func(o *s3.Options) { o.Region = region })
 	if err != nil {
+		if ctx.Err() != nil { // the SDK tells that it was, and not why
+			err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
 		end()
 		return nil, refusal(err, bucket, key)
 	}
