@@ -87,6 +87,10 @@ type FileSystem struct {
 type Code256 struct {
 	Digest string
 	Size   int64 // bytes of the zip
+	// Dir is a directory of the host that is the code, instead of a package, while
+	// somebody works on it (hot reloading); only $LATEST may have one. Digest is
+	// that of the path then, and Size 0.
+	Dir string `json:",omitempty"`
 }
 
 // Version is one version of a function: $LATEST, which changes, or a published

@@ -144,7 +144,7 @@ func (discard) Write(p []byte) (int, error) { return len(p), nil }
 func leanEnvironment(tb testing.TB, pipelined bool) (invoke func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	h := New(Config{Driver: lean{pipelined}, Runtimes: commands{Command{Socket: true}},
-		Unpack: func(context.Context, string) (string, error) { return "/code", nil }})
+		Unpack: func(context.Context, lambda.Code256) (string, error) { return "/code", nil }})
 	done := make(chan struct{})
 	go func() { defer close(done); h.Run(ctx) }()
 	tb.Cleanup(func() { cancel(); <-done })

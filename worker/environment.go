@@ -48,7 +48,7 @@ type Environment struct {
 	group, stream string
 	log           LogWriter
 	lines         lines
-	missing       *noEntrypoint // with unstartable
+	missing       *nothing // with unstartable
 
 	ready    chan struct{}
 	goneOnce sync.Once
@@ -353,7 +353,7 @@ func (e *Environment) first(inv *lambda.Invocation, w lambda.ResponseWriter, l *
 		o, fault := new(output), (*lambda.Fault)(nil)
 		if owed == unstartable {
 			o.ended, o.log = true, e.log
-			fault = faultOf("Runtime.InvalidEntrypoint", inv.RequestID, e.missing.Error())
+			fault = faultOf(e.missing.kind, inv.RequestID, e.missing.message)
 		} else {
 			o, fault = l.out, l.api.InitFault()
 		}

@@ -24,9 +24,10 @@ type Config struct {
 	Driver   sandbox.Driver
 	Runtimes Runtimes
 
-	// Unpack returns the directory that holds the files of a package or of a
-	// layer, by the digest of its zip.
-	Unpack func(ctx context.Context, digest string) (dir string, err error)
+	// Unpack returns the directory that holds the files of a function's or a
+	// layer's code. An error that is a lambda.Error is no trouble of the host's: the
+	// function has no code, and its first invocation says so with the message.
+	Unpack func(ctx context.Context, code lambda.Code256) (dir string, err error)
 	Logs   LogOpener // nil to drop what functions print
 
 	// Credentials returns variables, as NAME=value, that let a function act as

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,12 +19,11 @@ const (
 	mib  = 1 << 20
 )
 
-// noEntrypoint is the failure of a package without an executable to start.
-type noEntrypoint struct{ looked []string }
+// nothing is the failure of a function that has nothing to start. Its first
+// invocation answers with a fault of the kind.
+type nothing struct{ kind, message string }
 
-func (e *noEntrypoint) Error() string {
-	return fmt.Sprintf("Couldn't find valid bootstrap(s): [%s]", strings.Join(e.looked, " "))
-}
+func (e *nothing) Error() string { return e.message }
 
 // spec describes the sandbox of an environment, all but the address of its
 // Runtime API, which only a blank knows.
@@ -44,11 +44,15 @@ func (e *Environment) spec(ctx context.Context) (*sandbox.Spec, error) {
 		Pids:    pids,
 		Socket:  cmd.Socket,
 	}
-	if s.Task, err = cfg.Unpack(ctx, v.Code.Digest); err != nil {
+	if s.Task, err = cfg.Unpack(ctx, v.Code); err != nil {
+		var gone *lambda.Error
+		if errors.As(err, &gone) {
+			return nil, &nothing{"Runtime.InvalidWorkingDir", gone.Message}
+		}
 		return nil, fmt.Errorf("unpack %s: %w", v.Code.Digest, err)
 	}
 	for _, l := range v.Layers {
-		dir, err := cfg.Unpack(ctx, l.Code.Digest)
+		dir, err := cfg.Unpack(ctx, l.Code)
 		if err != nil {
 			return nil, fmt.Errorf("layer %s: %w", l.ARN, err)
 		}
@@ -57,7 +61,8 @@ func (e *Environment) spec(ctx context.Context) (*sandbox.Spec, error) {
 	if len(cmd.Entrypoints) > 0 {
 		path, ok := entrypoint(s, cmd.Entrypoints)
 		if !ok {
-			return nil, &noEntrypoint{cmd.Entrypoints}
+			return nil, &nothing{"Runtime.InvalidEntrypoint",
+				fmt.Sprintf("Couldn't find valid bootstrap(s): [%s]", strings.Join(cmd.Entrypoints, " "))}
 		}
 		s.Argv = append([]string{path}, cmd.Argv...)
 	}
@@ -123,6 +128,13 @@ func (e *Environment) variables(cmd Command) []string {
 	list.set("SHLVL", "0")
 	list.set("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR")
 	list.set("AWS_XRAY_DAEMON_ADDRESS", "169.254.100.1:2000")
+	if v.Code.Dir != "" {
+		// Its files change while somebody works on them, and Python would take the
+		// bytecode of before for one of the same second and size. AWS's has none either:
+		// /var/task cannot be written to.
+		list.set("PYTHONDONTWRITEBYTECODE", "1")
+		list.set("PYTHONPYCACHEPREFIX", "/nonexistent")
+	}
 	list.add(cmd.Env)
 	if v.Env != nil {
 		for name, value := range v.Env.Variables {

@@ -245,7 +245,7 @@ func newRig(t testing.TB, main func(*process) sandbox.Exit) *rig {
 	}
 	r.h = New(Config{
 		Driver: r.d, Runtimes: commands{Command{Argv: []string{"python3"}}}, Logs: r.b,
-		Unpack: func(context.Context, string) (string, error) { return "/code", nil },
+		Unpack: func(context.Context, lambda.Code256) (string, error) { return "/code", nil },
 	})
 	r.run(r.h)
 	return r

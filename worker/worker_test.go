@@ -251,13 +251,49 @@ func TestARepeatedInitHasTheFunctionsTimeout(t *testing.T) {
 	await(t, r.b.gone, "it is gone")
 }
 
+// That a function's code is not there is no trouble of the host's: its invocation says so.
+func TestMissingCodeIsAFaultOfTheFunction(t *testing.T) {
+	r := newRig(t, echo)
+	r.h.cfg.Unpack = func(context.Context, lambda.Code256) (string, error) {
+		return "", fmt.Errorf("resolve: %w", lambda.Errorf(lambda.InvalidParameterValue, "The directory /d is gone."))
+	}
+	e := r.start()
+	await(t, e.Ready(), "it is ready")
+	_, out := r.answerTo(e, "id", "x")
+	if out.Fault == nil || string(out.Fault.Payload) != `{"errorType":"Runtime.InvalidWorkingDir","errorMessage":"RequestId: id Error: The directory /d is gone."}` {
+		t.Errorf("%+v", out.Fault)
+	}
+	await(t, r.b.gone, "it is gone")
+
+	// Of a package that is lost it is.
+	r.h.cfg.Unpack = func(context.Context, lambda.Code256) (string, error) { return "", os.ErrNotExist }
+	if _, err := r.h.Start(t.Context(), r.v, r.b); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a package that is lost: %v", err)
+	}
+}
+
+// Where code is a directory whose files change, Python keeps no bytecode, which could be of before; else it is as on AWS.
+func TestNoBytecodeOfADirectory(t *testing.T) {
+	r := newRig(t, echo)
+	for i, dir := range []string{"", "/home/me/project"} {
+		v := *r.v
+		v.Code.Dir = dir
+		r.v = &v
+		r.start()
+		await(t, r.b.idle, "it is idle")
+		if got := slices.Contains(r.d.specs[i].Env, "PYTHONDONTWRITEBYTECODE=1"); got != (dir != "") {
+			t.Errorf("from %q: %v", dir, got)
+		}
+	}
+}
+
 // A package without a bootstrap fails its invocations, not its start.
 func TestAMissingBootstrapIsAnInvalidEntrypoint(t *testing.T) {
 	r := newRig(t, echo)
 	r.v.Runtime = "provided.al2023"
 	r.h.cfg.Runtimes = commands{Command{Entrypoints: []string{"/var/task/bootstrap", "/opt/bootstrap"}}}
 	dir := t.TempDir()
-	r.h.cfg.Unpack = func(context.Context, string) (string, error) { return dir, nil }
+	r.h.cfg.Unpack = func(context.Context, lambda.Code256) (string, error) { return dir, nil }
 	e := r.start()
 	await(t, e.Ready(), "it is ready")
 	_, out := r.answerTo(e, "id", "x")

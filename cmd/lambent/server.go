@@ -95,9 +95,11 @@ func newServer(ctx context.Context, o options, logger *slog.Logger) (_ *server, 
 		return nil, err
 	}
 	s.host = worker.New(worker.Config{
-		Driver:      s.driver,
-		Runtimes:    interpreters,
-		Unpack:      packages.Unpack,
+		Driver:   s.driver,
+		Runtimes: interpreters,
+		Unpack: func(ctx context.Context, c lambda.Code256) (string, error) {
+			return packages.Unpack(ctx, c.Digest)
+		},
 		Logs:        logOpener{s.logs},
 		Credentials: roleCredentials,
 		Logger:      logger,
