@@ -8,9 +8,10 @@
 // validated against the API's model. What is refused here is refused for what it
 // means, in AWS's words, and has changed nothing.
 //
-// Run is the one long-lived goroutine. It prepares what was created or updated
-// and moves it on (Pending to Active, InProgress to Successful), also what a
-// crash left in between, and removes packages that nothing refers to any more.
+// Run is the one long-lived part. It prepares what was created or updated and
+// moves it on (Pending to Active, InProgress to Successful), also what a crash
+// left in between, removes packages that nothing refers to any more, and watches
+// the directories that are code (package live).
 package control
 
 import (
@@ -22,6 +23,7 @@ import (
 
 	"github.com/lambent-run/lambent/catalog"
 	"github.com/lambent-run/lambent/code"
+	"github.com/lambent-run/lambent/control/live"
 	"github.com/lambent-run/lambent/lambda"
 )
 
@@ -40,6 +42,7 @@ type Config struct {
 	Catalog *catalog.Catalog
 	Code    *code.Store
 	Objects Objects // nil: code cannot come from S3
+	Live    *live.Dirs
 	// Runtime says whether this host can run a runtime. Its error is for the
 	// caller who asked for it.
 	Runtime func(runtime string) error

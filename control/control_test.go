@@ -18,6 +18,7 @@ import (
 	"github.com/lambent-run/lambent/catalog"
 	"github.com/lambent-run/lambent/catalog/sqlite"
 	"github.com/lambent-run/lambent/code"
+	"github.com/lambent-run/lambent/control/live"
 	"github.com/lambent-run/lambent/lambda"
 )
 
@@ -45,11 +46,16 @@ func open(t testing.TB, dir string) (c *Control, shut func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	dirs, err := live.New(live.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	var looks, ids atomic.Int64
 	start := time.Date(2026, 11, 25, 10, 0, 0, 0, time.UTC)
 	c = New(Config{
 		Catalog: cat,
 		Code:    store,
+		Live:    dirs,
 		Runtime: func(runtime string) error {
 			if runtime == "ruby3.4" {
 				return errors.New("no interpreter is installed")

@@ -2,7 +2,10 @@ package control
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"maps"
+	"net/url"
 
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
@@ -59,9 +62,14 @@ func (c *Control) CreateFunction(ctx context.Context, at lambda.Scope, in *awsla
 	c.packages.RLock()
 	defer c.packages.RUnlock()
 	if cfg.Code, err = c.take(ctx, at, &source{
-		in.Code.ZipFile, in.Code.S3Bucket, in.Code.S3Key, in.Code.S3ObjectVersion, in.Code.S3ObjectStorageMode, in.Code.SourceKMSKeyArn,
+		in.Code.ZipFile, in.Code.S3Bucket, in.Code.S3Key, in.Code.S3ObjectVersion, in.Code.S3ObjectStorageMode, in.Code.SourceKMSKeyArn, true,
 	}); err != nil {
 		return nil, err
+	}
+	if in.Publish {
+		if err := publishable(&cfg); err != nil {
+			return nil, err
+		}
 	}
 	if err := c.fitsTogether(ctx, &cfg); err != nil {
 		return nil, err
@@ -112,7 +120,12 @@ type source struct {
 	bucket, key, version *string // in S3
 	mode                 types.S3ObjectStorageMode
 	kmsKey               *string
+	live                 bool // it may be a directory
 }
+
+// hotReload is the bucket whose keys are directories of the host. LocalStack
+// has the same, under the same name.
+const hotReload = "hot-reload"
 
 // take stores the package that a request in the scope brings or names. The
 // caller holds c.packages for reading until the catalog refers to it.
@@ -131,6 +144,17 @@ func (c *Control) take(ctx context.Context, at lambda.Scope, s *source) (lambda.
 		return lambda.Code256{}, refuse("Please provide a source for function code.")
 	case bucket == "" || key == "":
 		return lambda.Code256{}, refuse("Code in S3 is named by both S3Bucket and S3Key.")
+	case bucket == hotReload && !s.live:
+		return lambda.Code256{}, refuse("Only the code of a function can be hot reloaded.")
+	case bucket == hotReload && s.version != nil:
+		return lambda.Code256{}, refuse("A directory for hot reloading has no versions: S3ObjectVersion cannot be given with the bucket hot-reload.")
+	case bucket == hotReload:
+		dir, err := c.Live.Resolve(key)
+		if err != nil {
+			return lambda.Code256{}, err
+		}
+		sum := sha256.Sum256([]byte(dir))
+		return lambda.Code256{Digest: hex.EncodeToString(sum[:]), Dir: dir}, nil
 	case c.Objects == nil:
 		return lambda.Code256{}, refuse("Code cannot be fetched from S3: this server has been told of no S3 endpoint (lambent serve --endpoint-s3 URL).")
 	}
@@ -170,7 +194,7 @@ func (c *Control) GetFunction(_ context.Context, at lambda.Scope, in *awslambda.
 		Configuration: render(v, ref.ARN()),
 		Code: &types.FunctionCodeLocation{
 			RepositoryType: ptr("S3"),
-			Location:       ptr(c.Locate(v.Code.Digest)),
+			Location:       ptr(c.locate(v.Code)),
 		},
 	}
 	if len(e.Function.Tags) > 0 {
@@ -180,6 +204,14 @@ func (c *Control) GetFunction(_ context.Context, at lambda.Scope, in *awslambda.
 		out.Concurrency = &types.Concurrency{ReservedConcurrentExecutions: ptr(int32(*n))}
 	}
 	return out, nil
+}
+
+// locate makes the URL of code: a directory's is of the scheme file.
+func (c *Control) locate(code lambda.Code256) string {
+	if code.Dir != "" {
+		return (&url.URL{Scheme: "file", Path: code.Dir}).String()
+	}
+	return c.Locate(code.Digest)
 }
 
 // GetFunctionConfiguration returns a version's configuration.

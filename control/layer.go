@@ -106,7 +106,11 @@ func (c *Control) fitsTogether(ctx context.Context, cfg *lambda.Config) error {
 	if len(cfg.Layers) == 0 {
 		return nil
 	}
-	total, err := c.Code.Unzipped(ctx, cfg.Code.Digest)
+	var total int64
+	var err error
+	if cfg.Code.Dir == "" { // a directory may have another size at any time
+		total, err = c.Code.Unzipped(ctx, cfg.Code.Digest)
+	}
 	for _, l := range cfg.Layers {
 		var n int64
 		if err == nil {

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,8 +20,14 @@ const (
 	sweepEvery = time.Hour
 )
 
-// Run prepares functions until ctx ends.
+// Run prepares functions, and watches the directories that are code, until ctx ends.
 func (c *Control) Run(ctx context.Context) error {
+	var watching errgroup.Group
+	changes := c.Catalog.Watch()
+	defer changes.Close()
+	c.watchLive()
+	watching.Go(func() error { return c.Live.Run(ctx, func(dir string) { c.reload(ctx, dir) }) })
+	watching.Go(func() error { c.followLive(ctx, changes); return nil })
 	for e := range c.Catalog.All {
 		for _, v := range e.Versions {
 			if unfinished(v) {
@@ -36,7 +43,7 @@ func (c *Control) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return work.Wait()
+			return errors.Join(work.Wait(), watching.Wait())
 		case <-c.wake:
 			c.mu.Lock()
 			ids := c.queue
@@ -77,7 +84,12 @@ func (c *Control) prepare(ctx context.Context, id lambda.FunctionID) {
 		if !unfinished(v) || v.Managed != nil && !v.IsLatest() { // there are no instances to wait for
 			continue
 		}
-		_, failed := c.Code.Unpack(ctx, v.Code.Digest)
+		var failed error
+		if v.Code.Dir != "" {
+			c.Live.Watch(v.Code.Dir) // from before anything runs from it
+		} else {
+			_, failed = c.Code.Unpack(ctx, v.Code.Digest)
+		}
 		for _, l := range v.Layers {
 			if failed == nil {
 				_, failed = c.Code.Unpack(ctx, l.Code.Digest)

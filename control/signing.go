@@ -25,6 +25,9 @@ func (c *Control) signer(pkg lambda.Code256) (*lambda.Signature, error) {
 
 // verify says who signed a package, or what is wrong with its signature.
 func (c *Control) verify(pkg lambda.Code256) (s *lambda.Signature, wrong, err error) {
+	if pkg.Dir != "" {
+		return nil, signature.ErrUnsigned, nil
+	}
 	profiles := signature.Profiles{}
 	if c.Profiles != "" {
 		if profiles, err = signature.LoadProfiles(c.Profiles); err != nil {

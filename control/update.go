@@ -36,7 +36,7 @@ func (c *Control) UpdateFunctionCode(ctx context.Context, at lambda.Scope, in *a
 	c.packages.RLock()
 	defer c.packages.RUnlock()
 	code, err := c.take(ctx, at, &source{
-		in.ZipFile, in.S3Bucket, in.S3Key, in.S3ObjectVersion, in.S3ObjectStorageMode, in.SourceKMSKeyArn,
+		in.ZipFile, in.S3Bucket, in.S3Key, in.S3ObjectVersion, in.S3ObjectStorageMode, in.SourceKMSKeyArn, true,
 	})
 	if err != nil {
 		return nil, err
@@ -130,6 +130,11 @@ func (c *Control) update(ctx context.Context, ref lambda.Ref, revision *string, 
 		now := *before
 		if err := merge(e.Function, &now.Config); err != nil {
 			return err
+		}
+		if publish {
+			if err := publishable(&now.Config); err != nil {
+				return err
+			}
 		}
 		now.Serving = before.Runs()
 		now.Deployment, now.RevisionID, now.LastModified = c.NewID(), c.NewID(), c.Now()

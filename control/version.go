@@ -44,6 +44,9 @@ func (c *Control) PublishVersion(ctx context.Context, at lambda.Scope, in *awsla
 		if err := changeable(latest); err != nil {
 			return err
 		}
+		if err := publishable(&latest.Config); err != nil {
+			return err
+		}
 		v = c.publish(tx, in.Description)
 		return nil
 	})
@@ -54,6 +57,15 @@ func (c *Control) PublishVersion(ctx context.Context, at lambda.Scope, in *awsla
 		c.enqueue(v.ID)
 	}
 	return shaped[awslambda.PublishVersionOutput](render(v, v.ID.Qualified(v.Number))), nil
+}
+
+// publishable refuses code that could change after it has been published.
+func publishable(cfg *lambda.Config) error {
+	if cfg.Code.Dir != "" {
+		return refuse("The function's code is the directory %s, which can change (hot reloading): it cannot be published. "+
+			"Update the code to a package first.", cfg.Code.Dir)
+	}
+	return nil
 }
 
 // publishTo is the refusal of PublishTo for functions on Lambda's own compute.

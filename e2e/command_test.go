@@ -60,6 +60,8 @@ func TestBadFlagsAreRefused(t *testing.T) {
 		{[]string{"--listen", "127.0.0.1:0", "--account", "12"}, "12"},
 		{[]string{"--listen", "127.0.0.1:0", "--data", file}, file},
 		{[]string{"--listen", "127.0.0.1:0", "--config", data + "/none.yaml"}, "none.yaml"},
+		{[]string{"--listen", "127.0.0.1:0", "--hot-reload", data + "/none"}, "--hot-reload " + data + "/none"},
+		{[]string{"--listen", "127.0.0.1:0", "--endpoint-s3", "nowhere"}, "--endpoint-s3"},
 		{[]string{"--listen", "127.0.0.1:0", "unexpected"}, "unexpected"},
 	} {
 		args := append([]string{"serve"}, c.args...)

@@ -34,6 +34,7 @@ type options struct {
 	Grace     time.Duration
 	Profiles  string
 	S3        string
+	HotReload []string
 }
 
 func (o *options) register(f *pflag.FlagSet) {
@@ -48,6 +49,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringVar(&o.Profiles, "signing-profiles", "", "directory with the public keys of signing profiles (default DATA/signing-profiles)")
 	f.StringVar(&o.LogLevel, "log-level", "info", "the server's own log: debug, info, warn or error")
 	f.DurationVar(&o.Grace, "grace", 30*time.Second, "how long requests under way may take after SIGTERM")
+	f.StringArrayVar(&o.HotReload, "hot-reload", nil, "let functions run from the directories in this one (S3Bucket hot-reload, S3Key the path); may be repeated")
 	f.StringVar(&o.S3, "endpoint-s3", "", "URL of an S3 service to fetch code from, with the AWS_ACCESS_KEY_ID and so on of the environment")
 }
 
@@ -84,12 +86,27 @@ func complete(f *pflag.FlagSet, file string, getenv func(string) (string, bool))
 		}
 		env := "LAMBENT_" + strings.ToUpper(strings.ReplaceAll(fl.Name, "-", "_"))
 		if s, ok := getenv(env); ok {
-			if err := fl.Value.Set(s); err != nil {
+			err := error(nil)
+			if list, ok := fl.Value.(pflag.SliceValue); ok { // of paths, like PATH
+				err = list.Replace(filepath.SplitList(s))
+			} else {
+				err = fl.Value.Set(s)
+			}
+			if err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", env, err))
 			}
 		} else if inFile {
-			if err := fl.Value.Set(fmt.Sprint(value)); err != nil {
-				errs = append(errs, fmt.Errorf("%s in %s: %w", fl.Name, file, err))
+			values, many := value.([]any)
+			if !many {
+				values = []any{value}
+			} else if _, list := fl.Value.(pflag.SliceValue); !list {
+				errs = append(errs, fmt.Errorf("%s in %s: want one value", fl.Name, file))
+				return
+			}
+			for _, v := range values {
+				if err := fl.Value.Set(fmt.Sprint(v)); err != nil {
+					errs = append(errs, fmt.Errorf("%s in %s: %w", fl.Name, file, err))
+				}
 			}
 		}
 	})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,6 +29,37 @@ func TestFlagBeatsEnvironmentBeatsFile(t *testing.T) {
 	}
 	if o.Listen != "127.0.0.1:3" || o.Region != "us-west-2" || o.Account != "111111111111" || o.KeepAlive.String() != "5m0s" || o.Auth != "off" {
 		t.Errorf("got %+v", o)
+	}
+}
+
+// A setting that may be repeated is a list in the file, and in the environment one like PATH.
+func TestRepeatedSettings(t *testing.T) {
+	for _, c := range []struct {
+		args      []string
+		env, file string
+		want      string
+	}{
+		{nil, "", "", "[]"},
+		{[]string{"--hot-reload", "/a,b", "--hot-reload", "/c"}, "/d", "hot-reload: /e\n", "[/a,b /c]"},
+		{nil, "/a:/b", "hot-reload: /e\n", "[/a /b]"},
+		{nil, "", "hot-reload: /e\n", "[/e]"},
+		{nil, "", "hot-reload:\n- /e\n- /f\n", "[/e /f]"},
+		{nil, "", "region:\n- /e\n", "region"},
+	} {
+		file := filepath.Join(t.TempDir(), "lambent.yaml")
+		if err := os.WriteFile(file, []byte(c.file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var o options
+		f := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+		o.register(f)
+		if err := f.Parse(c.args); err != nil {
+			t.Fatal(err)
+		}
+		err := complete(f, file, func(k string) (string, bool) { return c.env, k == "LAMBENT_HOT_RELOAD" && c.env != "" })
+		if got := fmt.Sprint(o.HotReload); err == nil && got != c.want || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v, %q, %q: %s, %v, want %s", c.args, c.env, c.file, got, err, c.want)
+		}
 	}
 }
 

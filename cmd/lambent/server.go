@@ -28,6 +28,7 @@ import (
 	"github.com/lambent-run/lambent/code"
 	"github.com/lambent-run/lambent/code/s3"
 	"github.com/lambent-run/lambent/control"
+	"github.com/lambent-run/lambent/control/live"
 	"github.com/lambent-run/lambent/fleet"
 	"github.com/lambent-run/lambent/frontend"
 	"github.com/lambent-run/lambent/gateway"
@@ -84,6 +85,10 @@ func newServer(ctx context.Context, o options, logger *slog.Logger) (_ *server, 
 	if err != nil {
 		return nil, err
 	}
+	dirs, err := live.New(live.Config{Roots: o.HotReload, Private: o.Data, Logger: logger})
+	if err != nil {
+		return nil, fmt.Errorf("--hot-reload %w", err)
+	}
 	if s.logs, err = telemetry.OpenLogs(filepath.Join(o.Data, "logs"), telemetry.LogsConfig{}); err != nil {
 		return nil, err
 	}
@@ -98,6 +103,9 @@ func newServer(ctx context.Context, o options, logger *slog.Logger) (_ *server, 
 		Driver:   s.driver,
 		Runtimes: interpreters,
 		Unpack: func(ctx context.Context, c lambda.Code256) (string, error) {
+			if c.Dir != "" {
+				return dirs.Resolve(c.Dir) // again: where it leads may have changed
+			}
 			return packages.Unpack(ctx, c.Digest)
 		},
 		Logs:        logOpener{s.logs},
@@ -111,6 +119,7 @@ func newServer(ctx context.Context, o options, logger *slog.Logger) (_ *server, 
 		Catalog: records,
 		Code:    packages,
 		Objects: openS3(o.S3),
+		Live:    dirs,
 		Runtime: func(name string) error { _, err := interpreters.Find(name); return err },
 		Locate:  downloads.locate,
 		URL:     functionURL(s.listener.Addr()),

@@ -40,6 +40,7 @@ var tree = []struct {
 	{"frontend/wire", part},
 	{"frontend/wire/internal/gen", part},
 	{"control", part},
+	{"control/live", part},
 	{"invoke", part},
 	{"admission", part},
 	{"fleet", part},
