@@ -156,7 +156,10 @@ func (b *Loan) Invoke(inv *lambda.Invocation, w lambda.ResponseWriter) (lambda.O
 
 // waiter is an invocation that waits for an environment. got is buffered, so
 // that giving never blocks.
-type waiter struct{ got chan given }
+type waiter struct {
+	got  chan given
+	asks bool // for one to be started; guarded by the pool's mu
+}
 
 type given struct {
 	loan Loan
@@ -245,6 +248,9 @@ func (f *Fleet) Borrow(ctx context.Context, v *lambda.Version) (Loan, error) {
 			case <-timer.C:
 			}
 		}
+		p.mu.Lock()
+		w.asks = true
+		p.mu.Unlock()
 		p.startEnough()
 		select {
 		case g := <-w.got:
@@ -261,11 +267,18 @@ func (f *Fleet) Borrow(ctx context.Context, v *lambda.Version) (Loan, error) {
 }
 
 // startEnough starts environments until as many are on their way as invocations
-// wait. None is started for an invocation alone: whichever becomes ready serves
-// whoever has waited longest, and so does one that is given back.
+// ask for: those that wait, but not for one that is about to be idle again. None
+// is started for an invocation alone: whichever becomes ready serves whoever has
+// waited longest, and so does one that is given back.
 func (p *pool) startEnough() {
 	p.mu.Lock()
-	n := max(len(p.waiting)-p.starting, 0)
+	n := -p.starting
+	for _, w := range p.waiting {
+		if w.asks {
+			n++
+		}
+	}
+	n = max(n, 0)
 	p.starting += n
 	p.mu.Unlock()
 	for range n {
