@@ -44,13 +44,36 @@ type Entry struct {
 	Settings map[string]*lambda.Settings // by qualifier; only those that are not empty
 }
 
+// Provisioned is how many environments the function's qualifiers ask to have
+// initialised ahead, together.
+func (e *Entry) Provisioned() (sum int) {
+	for _, s := range e.Settings {
+		if s.Provisioned != nil {
+			sum += s.Provisioned.Requested
+		}
+	}
+	return sum
+}
+
+// Claims is the concurrency that the function keeps from the others of its
+// account: what it reserved, or else what is provisioned for it.
+func (e *Entry) Claims() int {
+	if r := e.Function.Reserved; r != nil {
+		return *r
+	}
+	return e.Provisioned()
+}
+
 // Of returns the settings of a qualifier, empty ones if there are none.
 func (e *Entry) Of(qualifier string) *lambda.Settings {
 	if s := e.Settings[qualifier]; s != nil {
 		return s
 	}
-	return new(lambda.Settings)
+	return &none
 }
+
+// none are settings that nobody has; they are not to be changed.
+var none lambda.Settings
 
 // Version finds the version a qualifier names, without weights: a number,
 // $LATEST, or an alias's main version. It returns nil when there is none.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/lambent-run/lambent/lambda"
 )
@@ -26,7 +27,8 @@ type Catalog struct {
 
 	urls sync.Map // id → place of the function URL
 
-	mu       sync.RWMutex // guards watchers
+	mu       sync.RWMutex // guards watchers and claims
+	claims   map[lambda.Scope]*atomic.Int64
 	watchers map[*Watch]struct{}
 }
 
@@ -40,7 +42,7 @@ type place struct {
 // load: the error names its key.
 func Open(ctx context.Context, store Store) (*Catalog, error) {
 	c := &Catalog{
-		store: store, functions: newTable[Entry](), watchers: map[*Watch]struct{}{},
+		store: store, functions: newTable[Entry](), watchers: map[*Watch]struct{}{}, claims: map[lambda.Scope]*atomic.Int64{},
 		Layers:      newCollection[lambda.LayerRecord](store, "layer"),
 		CodeSigning: newCollection[lambda.CodeSigning](store, "code-signing"),
 		Providers:   newCollection[lambda.CapacityProvider](store, "capacity-provider"),
@@ -65,7 +67,7 @@ func (c *Catalog) load(ctx context.Context) error {
 			return fmt.Errorf("the records of %s are incomplete", id.ARN())
 		}
 		c.functions.load(lambda.ResourceID(id), e)
-		c.indexURLs(id, nil, e)
+		c.index(id, nil, e)
 		e = nil
 		return nil
 	}
@@ -136,8 +138,36 @@ func (c *Catalog) URL(id string) (fn lambda.FunctionID, qualifier string, u *lam
 	return fn, "", nil, false
 }
 
-// indexURLs brings the index from what a function was to what it is.
-func (c *Catalog) indexURLs(id lambda.FunctionID, before, after *Entry) {
+// Claims is the sum of what the functions of a scope claim (Entry.Claims). It
+// follows every change before Update returns; it is to be read, not changed.
+func (c *Catalog) Claims(at lambda.Scope) *atomic.Int64 {
+	c.mu.RLock()
+	n := c.claims[at]
+	c.mu.RUnlock()
+	if n != nil {
+		return n
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n = c.claims[at]; n == nil {
+		n = new(atomic.Int64)
+		c.claims[at] = n
+	}
+	return n
+}
+
+// index brings what is derived from the functions from what one was to what it is.
+func (c *Catalog) index(id lambda.FunctionID, before, after *Entry) {
+	more := 0
+	if before != nil {
+		more -= before.Claims()
+	}
+	if after != nil {
+		more += after.Claims()
+	}
+	if more != 0 {
+		c.Claims(id.Scope()).Add(int64(more))
+	}
 	if before != nil {
 		for q, s := range before.Settings {
 			if s.URL != nil && (after == nil || after.Settings[q] == nil || after.Settings[q].URL == nil || after.Settings[q].URL.ID != s.URL.ID) {
@@ -171,7 +201,7 @@ func (c *Catalog) Update(ctx context.Context, id lambda.FunctionID, fn func(tx *
 	if err != nil || !changed {
 		return err
 	}
-	c.indexURLs(id, before, after)
+	c.index(id, before, after)
 	c.mu.RLock()
 	for w := range c.watchers {
 		w.changed(id)

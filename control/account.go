@@ -39,9 +39,9 @@ func (c *Control) GetAccountSettings(_ context.Context, at lambda.Scope, _ *awsl
 		AccountLimit: &types.AccountLimit{
 			CodeSizeUnzipped:               lambda.MaxUnzippedSize,
 			CodeSizeZipped:                 lambda.MaxZipSize,
-			ConcurrentExecutions:           lambda.AccountConcurrency,
+			ConcurrentExecutions:           int32(c.Concurrency),
 			TotalCodeSize:                  lambda.AccountCodeStorage,
-			UnreservedConcurrentExecutions: ptr(int32(lambda.AccountConcurrency - reserved)),
+			UnreservedConcurrentExecutions: ptr(int32(c.Concurrency - reserved)),
 		},
 		AccountUsage: usage,
 	}, nil

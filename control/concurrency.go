@@ -31,29 +31,10 @@ func limit(format string, args ...any) error {
 	return e
 }
 
-// provisioned is how many environments a function's qualifiers ask for, but one.
-func provisioned(e *catalog.Entry, but string) (sum int) {
-	for q, s := range e.Settings {
-		if q != but && s.Provisioned != nil {
-			sum += s.Provisioned.Requested
-		}
-	}
-	return sum
-}
-
-// claimed is the concurrency that the functions of a scope keep from the others:
-// what each reserved, or else what is provisioned for it.
-func (c *Control) claimed(at lambda.Scope, but lambda.FunctionID) (sum int) {
-	for e := range c.Catalog.All {
-		switch {
-		case e.Function.ID.Scope() != at || e.Function.ID == but:
-		case e.Function.Reserved != nil:
-			sum += *e.Function.Reserved
-		default:
-			sum += provisioned(e, "")
-		}
-	}
-	return sum
+// claimed is the concurrency that the functions of a scope but one keep from
+// the others.
+func (c *Control) claimed(at lambda.Scope, but *catalog.Entry) int {
+	return int(c.Catalog.Claims(at).Load()) - but.Claims()
 }
 
 // PutFunctionConcurrency reserves concurrency for a function.
@@ -70,11 +51,11 @@ func (c *Control) PutFunctionConcurrency(ctx context.Context, at lambda.Scope, i
 		if e == nil {
 			return lambda.NotFound(ref.Qualified(lambda.Latest))
 		}
-		if lambda.AccountConcurrency-c.claimed(at, ref.FunctionID)-n < lambda.MinUnreserved {
+		if c.Concurrency-c.claimed(at, e)-n < lambda.MinUnreserved {
 			return limit("Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "+
 				"below its minimum value of [%d].", lambda.MinUnreserved)
 		}
-		if p := provisioned(e, ""); n < p {
+		if p := e.Provisioned(); n < p {
 			return limit(" ReservedConcurrentExecutions  %d should not be lower than function's total provisioned concurrency [%d].", n, p)
 		}
 		f := *e.Function
@@ -162,13 +143,16 @@ func (c *Control) PutProvisionedConcurrencyConfig(ctx context.Context, at lambda
 		if err := exclusive(e, ref.Qualifier); err != nil {
 			return err
 		}
-		others := provisioned(e, ref.Qualifier)
+		others := e.Provisioned()
+		if was := set.Provisioned; was != nil {
+			others -= was.Requested
+		}
 		if r := e.Function.Reserved; r != nil {
 			if others+p.Requested > *r {
 				return limit("Requested Provisioned Concurrency should not be greater than the reservedConcurrentExecution for function")
 			}
 		} else {
-			free := lambda.AccountConcurrency - c.claimed(at, ref.FunctionID) - others
+			free := c.Concurrency - c.claimed(at, e) - others
 			switch {
 			case p.Requested > free:
 				return limit("Specified ConcurrentExecutions for function is greater than account's unreserved concurrency [%d].", free)
@@ -183,13 +167,12 @@ func (c *Control) PutProvisionedConcurrencyConfig(ctx context.Context, at lambda
 	if err != nil {
 		return nil, err
 	}
-	s := status(p)
 	return &awslambda.PutProvisionedConcurrencyConfigOutput{
-		RequestedProvisionedConcurrentExecutions: s.RequestedProvisionedConcurrentExecutions,
-		AvailableProvisionedConcurrentExecutions: s.AvailableProvisionedConcurrentExecutions,
-		AllocatedProvisionedConcurrentExecutions: s.AllocatedProvisionedConcurrentExecutions,
-		Status:                                   s.Status,
-		LastModified:                             s.LastModified,
+		RequestedProvisionedConcurrentExecutions: in.ProvisionedConcurrentExecutions,
+		AvailableProvisionedConcurrentExecutions: ptr(int32(0)),
+		AllocatedProvisionedConcurrentExecutions: ptr(int32(0)),
+		Status:                                   types.ProvisionedConcurrencyStatusEnumInProgress,
+		LastModified:                             ptr(stamp(p.Modified)),
 	}, nil
 }
 
@@ -210,17 +193,25 @@ func exclusive(e *catalog.Entry, qualifier string) error {
 	return nil
 }
 
-// status is how far a request for provisioned environments has got. None are
-// made yet, and it says so.
-func status(p *lambda.Provisioned) types.ProvisionedConcurrencyConfigListItem {
-	return types.ProvisionedConcurrencyConfigListItem{
+// status is how far a request for provisioned environments of a qualifier has
+// got, counted from those that exist.
+func (c *Control) status(e *catalog.Entry, qualifier string) types.ProvisionedConcurrencyConfigListItem {
+	p := e.Of(qualifier).Provisioned
+	out := types.ProvisionedConcurrencyConfigListItem{
 		RequestedProvisionedConcurrentExecutions: ptr(int32(p.Requested)),
-		AvailableProvisionedConcurrentExecutions: ptr(int32(0)),
-		AllocatedProvisionedConcurrentExecutions: ptr(int32(0)),
 		Status:                                   types.ProvisionedConcurrencyStatusEnumInProgress,
-		StatusReason:                             ptr("This version of Lambent does not provision environments: invocations start them on demand."),
 		LastModified:                             ptr(stamp(p.Modified)),
 	}
+	ready, failed := c.Provisioned(e.Version(qualifier).Runs(), qualifier)
+	ready = min(ready, p.Requested) // those that are too many are on their way out
+	out.AllocatedProvisionedConcurrentExecutions, out.AvailableProvisionedConcurrentExecutions = ptr(int32(ready)), ptr(int32(ready))
+	switch {
+	case ready == p.Requested:
+		out.Status = types.ProvisionedConcurrencyStatusEnumReady
+	case failed:
+		out.Status, out.StatusReason = types.ProvisionedConcurrencyStatusEnumFailed, ptr("FUNCTION_ERROR_INIT_FAILURE")
+	}
+	return out
 }
 
 // GetProvisionedConcurrencyConfig returns what was asked for and how far it is.
@@ -233,11 +224,10 @@ func (c *Control) GetProvisionedConcurrencyConfig(_ context.Context, at lambda.S
 	if e == nil || e.Version(ref.Qualifier) == nil {
 		return nil, missing(ref)
 	}
-	p := e.Of(ref.Qualifier).Provisioned
-	if p == nil {
+	if e.Of(ref.Qualifier).Provisioned == nil {
 		return nil, lambda.Errorf(lambda.ProvisionedConfigNotFound, "No Provisioned Concurrency Config found for this function")
 	}
-	s := status(p)
+	s := c.status(e, ref.Qualifier)
 	return &awslambda.GetProvisionedConcurrencyConfigOutput{
 		RequestedProvisionedConcurrentExecutions: s.RequestedProvisionedConcurrentExecutions,
 		AvailableProvisionedConcurrentExecutions: s.AvailableProvisionedConcurrentExecutions,
@@ -279,7 +269,7 @@ func (c *Control) ListProvisionedConcurrencyConfigs(_ context.Context, at lambda
 		if s.Provisioned == nil {
 			return false
 		}
-		item := status(s.Provisioned)
+		item := c.status(e, qualifier)
 		item.FunctionArn = ptr(ref.Qualified(qualifier))
 		out.ProvisionedConcurrencyConfigs = append(out.ProvisionedConcurrencyConfigs, item)
 		return true

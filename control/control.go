@@ -52,6 +52,12 @@ type Config struct {
 	URL   func(id, region string) string
 	Now   func() time.Time
 	NewID func() string // UUIDs
+	// Provisioned tells how many environments provisioned for a qualifier of a
+	// version are initialised, and whether the last start of one failed.
+	Provisioned func(v *lambda.Version, qualifier string) (ready int, failed bool)
+	// Concurrency is how many invocations of an account and region run at once at
+	// most.
+	Concurrency int
 	// Profiles is the directory with the signing profiles that are known
 	// (signature.LoadProfiles); "" if none are.
 	Profiles string

@@ -66,9 +66,11 @@ func open(t testing.TB, dir string) (c *Control, shut func()) {
 		Locate: func(digest string) string {
 			return "https://localhost/" + digest
 		},
-		Now:    func() time.Time { return start.Add(time.Duration(looks.Add(1)) * time.Millisecond) },
-		NewID:  func() string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", ids.Add(1)) },
-		Logger: slog.New(slog.DiscardHandler),
+		Provisioned: func(*lambda.Version, string) (int, bool) { return 0, false },
+		Concurrency: lambda.AccountConcurrency,
+		Now:         func() time.Time { return start.Add(time.Duration(looks.Add(1)) * time.Millisecond) },
+		NewID:       func() string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", ids.Add(1)) },
+		Logger:      slog.New(slog.DiscardHandler),
 	})
 	return c, func() {
 		if err := db.Close(); err != nil {

@@ -8,6 +8,10 @@
 // or one that is being started; a start that loses that race is kept warm. No
 // more are started than invocations wait.
 //
+// What is provisioned for a version or an alias is a pool of its own, which the
+// fleet keeps as large as was asked for: started before any invocation, replaced
+// when one dies, never reaped (provision.go).
+//
 // There is no lock shared by all functions: pools are kept in shards, and each
 // has a lock of its own. Run is the one long-lived goroutine: it freezes what
 // has been idle for a moment, reaps what has been idle for long, and retires
@@ -53,7 +57,7 @@ type Owner interface {
 // Host starts environments. It returns once the processes run; initialisation
 // goes on. Owner may be called before Start returns.
 type Host interface {
-	Start(ctx context.Context, v *lambda.Version, owner Owner) (Environment, error)
+	Start(ctx context.Context, v *lambda.Version, owner Owner, provisioned bool) (Environment, error)
 }
 
 // Config is what a fleet needs. Zero durations take the defaults.
@@ -68,6 +72,9 @@ type Config struct {
 	FreezeAfter time.Duration
 	// KeepAlive is how long an idle environment is kept (default 10 minutes).
 	KeepAlive time.Duration
+	// ScalingRate is how many environments a function may start in ten seconds,
+	// of which as many may come at once (AWS: 1,000). 0 is no bound.
+	ScalingRate int
 }
 
 // Fleet holds the environments of one server.
@@ -76,10 +83,13 @@ type Fleet struct {
 	seed   maphash.Seed
 	shards [64]shard
 	nudge  chan struct{} // buffered 1: an environment became idle while Run slept
+	lack   chan struct{} // buffered 1: short is not empty
 	starts sync.WaitGroup
+	ahead  chan struct{} // a slot for each provisioned environment under way
 
-	mu     sync.Mutex // guards closed
+	mu     sync.Mutex // guards what follows
 	closed bool
+	short  map[lambda.FunctionID]struct{} // functions whose provisioned pools are to be looked at
 }
 
 // shard holds the pools of some functions. mu guards pools and awake.
@@ -87,6 +97,9 @@ type shard struct {
 	mu    sync.RWMutex
 	pools map[key]*pool
 	awake map[*pool]struct{} // pools with an idle environment that is not frozen
+
+	pacing sync.Mutex // guards paces; a pool's mu may be held
+	paces  map[lambda.FunctionID]*pace
 }
 
 // key says which environments may serve which invocations: never those of
@@ -95,6 +108,9 @@ type key struct {
 	id         lambda.FunctionID
 	number     string
 	deployment string
+	// qualifier is "" for environments that are started on demand, and else the
+	// version or alias that they are provisioned for.
+	qualifier string
 }
 
 // pool holds the environments of one deployment of one version. mu guards all
@@ -114,6 +130,13 @@ type pool struct {
 	// returning counts the leases that have answered and are not idle yet.
 	returning int
 	starting  int // environments on their way
+
+	// Of a provisioned pool:
+	wanted int       // how many environments it is to have
+	ready  int       // how many it has that are initialised
+	failed bool      // the last start did not come to a good end
+	tries  int       // starts in a row that did not
+	retry  time.Time // when the next one may be; zero for now
 }
 
 // lease is the fleet's knowledge of one environment. Its fields are guarded by
@@ -126,6 +149,7 @@ type lease struct {
 	turn      uint64 // counts its being idle: tells one loan of it from the next
 	returning bool   // has answered, and will be idle when its runtime polls again
 	gone      bool
+	ready     bool // counted in pool.ready
 }
 
 // Loan is the right to run one invocation in an environment.
@@ -177,10 +201,12 @@ func New(cfg Config) *Fleet {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	f := &Fleet{cfg: cfg, seed: maphash.MakeSeed(), nudge: make(chan struct{}, 1)}
+	f := &Fleet{cfg: cfg, seed: maphash.MakeSeed(), nudge: make(chan struct{}, 1),
+		lack: make(chan struct{}, 1), ahead: make(chan struct{}, aheadAtOnce), short: map[lambda.FunctionID]struct{}{}}
 	for i := range f.shards {
 		f.shards[i].pools = map[key]*pool{}
 		f.shards[i].awake = map[*pool]struct{}{}
+		f.shards[i].paces = map[lambda.FunctionID]*pace{}
 	}
 	return f
 }
@@ -189,8 +215,10 @@ func (f *Fleet) shard(name string) *shard {
 	return &f.shards[maphash.String(f.seed, name)%uint64(len(f.shards))]
 }
 
-func (f *Fleet) pool(v *lambda.Version) *pool {
-	k := key{v.ID, v.Number, v.Deployment}
+// pool returns the pool of a version for a qualifier ("" for on demand), and
+// makes it if need be.
+func (f *Fleet) pool(v *lambda.Version, qualifier string) *pool {
+	k := key{v.ID, v.Number, v.Deployment, qualifier}
 	s := f.shard(v.ID.Name)
 	s.mu.RLock()
 	p := s.pools[k]
@@ -215,10 +243,11 @@ const returnGrace = 2 * time.Millisecond
 
 // Borrow returns the loan of an environment of v for one invocation. It waits
 // for one to come free or to be ready. When ctx ends first, a start under way
-// goes on and its environment is kept.
+// goes on and its environment is kept. It is throttled if the function has
+// started as many environments as the scaling rate allows.
 func (f *Fleet) Borrow(ctx context.Context, v *lambda.Version) (Loan, error) {
 	for {
-		p := f.pool(v)
+		p := f.pool(v, "")
 		p.mu.Lock()
 		if p.retired { // it was emptied between the look-up and the lock
 			p.mu.Unlock()
@@ -270,6 +299,9 @@ func (f *Fleet) Borrow(ctx context.Context, v *lambda.Version) (Loan, error) {
 // ask for: those that wait, but not for one that is about to be idle again. None
 // is started for an invocation alone: whichever becomes ready serves whoever has
 // waited longest, and so does one that is given back.
+//
+// Those that the scaling rate does not allow are not waited for: as many
+// invocations are throttled, those that came last.
 func (p *pool) startEnough() {
 	p.mu.Lock()
 	n := -p.starting
@@ -279,11 +311,52 @@ func (p *pool) startEnough() {
 		}
 	}
 	n = max(n, 0)
-	p.starting += n
+	allowed := p.fleet.allow(p.key.id, n)
+	p.starting += allowed
+	for i := len(p.waiting) - 1; i >= 0 && n > allowed; i-- {
+		if w := p.waiting[i]; w.asks {
+			p.waiting = append(p.waiting[:i], p.waiting[i+1:]...)
+			w.got <- given{err: &lambda.Error{Code: lambda.TooManyRequests, Reason: "ConcurrentInvocationLimitExceeded",
+				Message: "Rate Exceeded.", After: time.Second}}
+			n--
+		}
+	}
 	p.mu.Unlock()
-	for range n {
+	for range allowed {
 		p.fleet.start(p)
 	}
+}
+
+// allow tells how many of n environments a function may start now.
+func (f *Fleet) allow(id lambda.FunctionID, n int) int {
+	if f.cfg.ScalingRate == 0 || n == 0 {
+		return n
+	}
+	s := f.shard(id.Name)
+	s.pacing.Lock()
+	defer s.pacing.Unlock()
+	p := s.paces[id]
+	if p == nil {
+		p = new(pace)
+		s.paces[id] = p
+	}
+	return p.take(time.Now(), n, f.cfg.ScalingRate)
+}
+
+// pace bounds the environments that a function starts: what may come in ten
+// seconds may come at once, and refills evenly. The zero value is full.
+type pace struct {
+	used float64
+	at   time.Time
+}
+
+// take tells how many of n may start at now, with so many in ten seconds.
+func (p *pace) take(now time.Time, n, rate int) int {
+	p.used = max(0, p.used-now.Sub(p.at).Seconds()*float64(rate)/10)
+	p.at = now
+	n = max(0, min(n, rate-int(p.used+0.999999)))
+	p.used += float64(n)
+	return n
 }
 
 // start begins an environment in a goroutine of its own.
@@ -293,7 +366,11 @@ func (f *Fleet) start(p *pool) {
 	if !closed {
 		f.starts.Go(func() {
 			l := &lease{pool: p}
-			env, err := f.cfg.Host.Start(context.Background(), p.version, l)
+			if p.key.qualifier != "" { // they wait for each other, not for invocations
+				f.ahead <- struct{}{}
+				defer func() { <-f.ahead }()
+			}
+			env, err := f.cfg.Host.Start(context.Background(), p.version, l, p.key.qualifier != "")
 			if err != nil {
 				p.started(given{err: err}, true)
 				return
@@ -322,6 +399,7 @@ func (p *pool) started(g given, failed bool) {
 	var w *waiter
 	p.mu.Lock()
 	p.starting--
+	p.note(failed)
 	if failed && len(p.waiting) > 0 {
 		w = p.waiting[0]
 		p.waiting = append(p.waiting[:0], p.waiting[1:]...)
@@ -333,7 +411,11 @@ func (p *pool) started(g given, failed bool) {
 	case failed && g.err == nil:
 		g.loan.env.Kill("initialisation failed")
 	}
-	p.startEnough()
+	if p.key.qualifier == "" {
+		p.startEnough()
+	} else if failed {
+		p.fleet.look(p.key.id)
+	}
 }
 
 // leave takes w off the waiting list and tells whether it was still there.
@@ -373,6 +455,10 @@ func (l *lease) Idle(env Environment) {
 		p.returning--
 	}
 	l.since, l.frozen = time.Now(), false
+	if !l.ready {
+		l.ready = true
+		p.ready++
+	}
 	if len(p.waiting) > 0 { // also in a retired pool: they came before the update
 		w, turn := p.waiting[0], l.turn
 		p.waiting = append(p.waiting[:0], p.waiting[1:]...)
@@ -406,6 +492,11 @@ func (l *lease) Gone(Environment) {
 	p.mu.Lock()
 	l.gone = true
 	delete(p.leases, l)
+	if l.ready {
+		l.ready = false
+		p.ready--
+	}
+	lacks := p.wanted > 0 && !p.retired
 	if l.returning {
 		l.returning = false
 		p.returning--
@@ -417,6 +508,9 @@ func (l *lease) Gone(Environment) {
 		}
 	}
 	p.mu.Unlock()
+	if lacks {
+		p.fleet.look(p.key.id)
+	}
 }
 
 // kill ends an environment without making the caller wait for its processes.

@@ -45,7 +45,7 @@ type env struct {
 	killed string
 }
 
-func (h *host) Start(_ context.Context, v *lambda.Version, owner Owner) (Environment, error) {
+func (h *host) Start(_ context.Context, v *lambda.Version, owner Owner, provisioned bool) (Environment, error) {
 	if h.refuse != nil {
 		return nil, h.refuse
 	}

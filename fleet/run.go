@@ -36,6 +36,9 @@ func (f *Fleet) Run(ctx context.Context) error {
 	asleep := true // no freeze is due
 	reap := time.NewTicker(max(f.cfg.KeepAlive/20, time.Second))
 	defer reap.Stop()
+	for e := range f.cfg.Catalog.All {
+		f.provision(e.Function.ID)
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -62,6 +65,11 @@ func (f *Fleet) Run(ctx context.Context) error {
 			}
 			for _, id := range ids {
 				f.retire(id)
+				f.provision(id)
+			}
+		case <-f.lack:
+			for id := range f.lacking() {
+				f.provision(id)
 			}
 		}
 	}
@@ -129,7 +137,7 @@ func (f *Fleet) reap(now time.Time) {
 		p.mu.Lock()
 		kept := p.idle[:0]
 		for _, l := range p.idle {
-			if now.Sub(l.since) >= f.cfg.KeepAlive {
+			if p.wanted == 0 && now.Sub(l.since) >= f.cfg.KeepAlive {
 				old = append(old, l.env)
 			} else {
 				kept = append(kept, l)
@@ -137,7 +145,7 @@ func (f *Fleet) reap(now time.Time) {
 		}
 		clear(p.idle[len(kept):])
 		p.idle = kept
-		empty := len(p.leases) == 0 && len(p.waiting) == 0
+		empty := len(p.leases) == 0 && len(p.waiting) == 0 && p.wanted == 0 && p.starting == 0
 		if empty {
 			p.retired = true
 		}
@@ -157,10 +165,18 @@ func (f *Fleet) retire(id lambda.FunctionID) {
 	runs := map[key]bool{}
 	if e := f.cfg.Catalog.Get(id); e != nil {
 		for number, v := range e.Versions {
-			runs[key{id, number, v.Runs().Deployment}] = true
+			runs[key{id, number, v.Runs().Deployment, ""}] = true
+		}
+		for k := range provisioned(e) {
+			runs[k] = true
 		}
 	}
 	s := f.shard(id.Name)
+	if f.cfg.Catalog.Get(id) == nil {
+		s.pacing.Lock()
+		delete(s.paces, id)
+		s.pacing.Unlock()
+	}
 	var retired []*pool
 	s.mu.Lock()
 	for k, p := range s.pools {
@@ -179,7 +195,7 @@ func (f *Fleet) retire(id lambda.FunctionID) {
 // empty retires the pool and ends what is idle in it.
 func (p *pool) empty(reason string) {
 	p.mu.Lock()
-	p.retired = true
+	p.retired, p.wanted = true, 0
 	idle := p.idle
 	p.idle = nil
 	p.mu.Unlock()
@@ -196,7 +212,7 @@ func (f *Fleet) close() {
 	var kills sync.WaitGroup
 	for p := range f.each {
 		p.mu.Lock()
-		p.retired = true
+		p.retired, p.wanted = true, 0
 		envs := make([]Environment, 0, len(p.leases))
 		for l := range p.leases {
 			if l.env != nil {

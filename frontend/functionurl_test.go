@@ -47,7 +47,7 @@ func TestFunctionURLsWhoseFunctionDoesNotRun(t *testing.T) {
 			}); err != nil {
 				t.Fatal(err)
 			}
-			f := &Frontend{spine: &invoke.Spine{Catalog: records, Gate: admission.New(0)}, logger: slog.New(slog.DiscardHandler)}
+			f := &Frontend{spine: &invoke.Spine{Catalog: records, Gate: admission.New(admission.Config{})}, logger: slog.New(slog.DiscardHandler)}
 			w, r := httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader("{}"))
 			r.Header.Set("Origin", "https://a.example")
 			f.ServeURL(w, r, URLCall{ID: "abc"})

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"time"
 
 	"github.com/lambent-run/lambent/admission"
 	"github.com/lambent-run/lambent/catalog"
@@ -45,13 +46,29 @@ func (s *Spine) Invoke(ctx context.Context, inv *lambda.Invocation, w lambda.Res
 // Run is Invoke from where the version is chosen: for a door that must name the
 // version before the answer is there. v is what Route gave for inv.Ref.
 func (s *Spine) Run(ctx context.Context, v *lambda.Version, inv *lambda.Invocation, w lambda.ResponseWriter) (lambda.Outcome, error) {
-	pass, err := s.Gate.Enter(v.ID.Scope())
+	e := s.Catalog.Get(v.ID)
+	if e == nil {
+		return lambda.Outcome{}, lambda.NotFound(inv.Ref.Qualified(inv.Ref.Or()))
+	}
+	claim := admission.Claim{Function: v.ID, Qualifier: inv.Ref.Or(), Reserved: e.Function.Reserved}
+	if claim.Reserved != nil {
+		claim.Committed = e.Provisioned()
+	}
+	if e.Of(claim.Qualifier).Provisioned != nil {
+		claim.Provisioned, _ = s.Fleet.Provisioned(v, claim.Qualifier)
+	}
+	pass, err := s.Gate.Enter(time.Now(), &claim)
 	if err != nil {
 		return lambda.Outcome{}, err
 	}
 	defer pass.Leave()
 	for range warmTries {
-		loan, err := s.Fleet.Borrow(ctx, v)
+		var loan fleet.Loan
+		if pass.Provisioned {
+			loan, err = s.Fleet.BorrowProvisioned(ctx, v, claim.Qualifier)
+		} else {
+			loan, err = s.Fleet.Borrow(ctx, v)
+		}
 		if err != nil {
 			return lambda.Outcome{}, err
 		}

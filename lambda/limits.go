@@ -29,6 +29,9 @@ const (
 	// InitTimeout bounds an on-demand initialisation; past it, it is repeated
 	// inside the invocation under the function's own timeout.
 	InitTimeout = 10 * time.Second
+	// ProvisionedInitTimeout bounds one that is done ahead of need, or the
+	// function's own timeout if that is longer.
+	ProvisionedInitTimeout = 130 * time.Second
 
 	AccountConcurrency = 1000
 	MinUnreserved      = 100

@@ -151,7 +151,7 @@ func leanEnvironment(tb testing.TB, pipelined bool) (invoke func()) {
 	v := &lambda.Version{ID: lambda.FunctionID{Account: "123456789012", Region: "us-east-1", Name: "fn"},
 		Number: lambda.Latest, Config: lambda.Config{Runtime: "python3.13", Timeout: 60, Memory: 128}}
 	idle := make(signal, 1)
-	if _, err := h.Start(ctx, v, idle); err != nil {
+	if _, err := h.Start(ctx, v, idle, false); err != nil {
 		tb.Fatal(err)
 	}
 	inv := &lambda.Invocation{Ref: lambda.Ref{FunctionID: v.ID}, RequestID: "8476a536-e9f4-11e8-9739-2dfe598c3fcd",

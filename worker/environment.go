@@ -45,6 +45,7 @@ type Environment struct {
 	version       *lambda.Version
 	owner         Owner
 	name          string // for the operator
+	provisioned   bool
 	group, stream string
 	log           LogWriter
 	lines         lines
@@ -75,7 +76,11 @@ type Environment struct {
 // initialisation goes on. An error means that the host could not start it. That
 // the function cannot be started, or fails to initialise, is no error here: its
 // first invocation says so.
-func (h *Host) Start(ctx context.Context, v *lambda.Version, owner Owner) (*Environment, error) {
+//
+// A provisioned one is started ahead of need: it knows so from its environment,
+// and its initialisation has more time (AWS Lambda developer guide,
+// "Lambda execution environment lifecycle").
+func (h *Host) Start(ctx context.Context, v *lambda.Version, owner Owner, provisioned bool) (*Environment, error) {
 	var unique [16]byte
 	rand.Read(unique[:])
 	id := hex.EncodeToString(unique[:])
@@ -86,6 +91,12 @@ func (h *Host) Start(ctx context.Context, v *lambda.Version, owner Owner) (*Envi
 		group:  v.Logging.Group,
 		stream: streamName(v, now.UTC().Format("2006/01/02"), id),
 		ready:  make(chan struct{}),
+
+		provisioned: provisioned,
+	}
+	initTimeout := lambda.InitTimeout
+	if provisioned {
+		initTimeout = max(lambda.ProvisionedInitTimeout, v.TimeoutDuration())
 	}
 	if e.group == "" {
 		e.group = defaultGroup(v.ID)
@@ -95,7 +106,7 @@ func (h *Host) Start(ctx context.Context, v *lambda.Version, owner Owner) (*Envi
 		return nil, err
 	}
 	l, err := e.boot(ctx, func(now time.Time) environment.Machine {
-		return environment.New(now, lambda.InitTimeout, v.TimeoutDuration())
+		return environment.New(now, initTimeout, v.TimeoutDuration())
 	}, false)
 	if errors.As(err, &e.missing) {
 		e.mu.Lock()

@@ -153,7 +153,11 @@ func (e *Environment) variables(cmd Command) []string {
 	list.set("AWS_LAMBDA_FUNCTION_NAME", v.ID.Name)
 	list.set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", strconv.Itoa(v.Memory))
 	list.set("AWS_LAMBDA_FUNCTION_VERSION", v.Number)
-	list.set("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
+	kind := "on-demand"
+	if e.provisioned {
+		kind = "provisioned-concurrency"
+	}
+	list.set("AWS_LAMBDA_INITIALIZATION_TYPE", kind)
 	list.set("AWS_LAMBDA_LOG_GROUP_NAME", e.group)
 	list.set("AWS_LAMBDA_LOG_STREAM_NAME", e.stream)
 	if v.Logging.Format == "JSON" { // with Text AWS says nothing (recorded 2026-02-18)

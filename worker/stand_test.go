@@ -260,7 +260,7 @@ func (r *rig) run(h *Host) {
 
 func (r *rig) start() *Environment {
 	r.t.Helper()
-	e, err := r.h.Start(context.Background(), r.v, r.b)
+	e, err := r.h.Start(context.Background(), r.v, r.b, false)
 	if err != nil {
 		r.t.Fatal(err)
 	}

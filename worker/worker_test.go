@@ -267,7 +267,7 @@ func TestMissingCodeIsAFaultOfTheFunction(t *testing.T) {
 
 	// Of a package that is lost it is.
 	r.h.cfg.Unpack = func(context.Context, lambda.Code256) (string, error) { return "", os.ErrNotExist }
-	if _, err := r.h.Start(t.Context(), r.v, r.b); !errors.Is(err, os.ErrNotExist) {
+	if _, err := r.h.Start(t.Context(), r.v, r.b, false); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a package that is lost: %v", err)
 	}
 }
@@ -316,7 +316,7 @@ func TestAMissingBootstrapIsAnInvalidEntrypoint(t *testing.T) {
 func TestAFailedStartIsAnError(t *testing.T) {
 	r := newRig(t, echo)
 	r.d.fail = errDriver
-	if _, err := r.h.Start(context.Background(), r.v, r.b); !errors.Is(err, errDriver) {
+	if _, err := r.h.Start(context.Background(), r.v, r.b, false); !errors.Is(err, errDriver) {
 		t.Errorf("%v", err)
 	}
 }
@@ -483,7 +483,7 @@ func TestBlanksAreMadeAheadOfNeed(t *testing.T) {
 	for range 3 {
 		await(t, r.d.made, "a blank is made")
 	}
-	if _, err := h.Start(context.Background(), r.v, r.b); err != nil {
+	if _, err := h.Start(context.Background(), r.v, r.b, false); err != nil {
 		t.Fatal(err)
 	}
 	await(t, r.d.made, "the used blank is replaced")
@@ -495,7 +495,7 @@ func TestBlanksAreMadeAheadOfNeed(t *testing.T) {
 	if r.d.blank != 0 {
 		t.Errorf("%d blanks are left", r.d.blank)
 	}
-	if _, err := h.Start(context.Background(), r.v, r.b); !errors.Is(err, errShut) {
+	if _, err := h.Start(context.Background(), r.v, r.b, false); !errors.Is(err, errShut) {
 		t.Errorf("a start after the end: %v", err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v4"
 
+	"github.com/lambent-run/lambent/lambda"
 	"github.com/lambent-run/lambent/signature"
 )
 
@@ -33,8 +34,10 @@ type options struct {
 	LogLevel  string
 	Grace     time.Duration
 	Profiles  string
-	S3        string
-	HotReload []string
+
+	Concurrency, ScalingRate, RequestRate int
+	S3                                    string
+	HotReload                             []string
 }
 
 func (o *options) register(f *pflag.FlagSet) {
@@ -47,6 +50,9 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.DurationVar(&o.KeepAlive, "keep-alive", 10*time.Minute, "how long an idle environment is kept")
 	f.IntVar(&o.Blanks, "blanks", 2*runtime.NumCPU(), "blank sandboxes kept ready ahead of need")
 	f.StringVar(&o.Profiles, "signing-profiles", "", "directory with the public keys of signing profiles (default DATA/signing-profiles)")
+	f.IntVar(&o.Concurrency, "concurrency", lambda.AccountConcurrency, "invocations of an account and region that run at once at most")
+	f.IntVar(&o.ScalingRate, "scaling-rate", 1000, "environments that a function may start in ten seconds; 0 is no bound")
+	f.IntVar(&o.RequestRate, "request-rate", 10, "requests a second, as a multiple of the concurrency they draw on; 0 is no bound")
 	f.StringVar(&o.LogLevel, "log-level", "info", "the server's own log: debug, info, warn or error")
 	f.DurationVar(&o.Grace, "grace", 30*time.Second, "how long requests under way may take after SIGTERM")
 	f.StringArrayVar(&o.HotReload, "hot-reload", nil, "let functions run from the directories in this one (S3Bucket hot-reload, S3Key the path); may be repeated")
@@ -153,6 +159,9 @@ func (o *options) validate() error {
 		if u, err := url.Parse(o.S3); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 			return fmt.Errorf("--endpoint-s3 %s: want a URL such as http://127.0.0.1:9000", o.S3)
 		}
+	}
+	if o.Concurrency < lambda.MinUnreserved+1 || o.Concurrency > 1_000_000 || o.ScalingRate < 0 || o.RequestRate < 0 {
+		return fmt.Errorf("--concurrency must be more than %d, --scaling-rate and --request-rate not negative", lambda.MinUnreserved)
 	}
 	if o.Data == "" {
 		return errors.New("--data must name a directory")

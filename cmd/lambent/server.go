@@ -113,7 +113,8 @@ func newServer(ctx context.Context, o options, logger *slog.Logger) (_ *server, 
 		Logger:      logger,
 		Blanks:      o.Blanks,
 	})
-	s.fleet = fleet.New(fleet.Config{Host: onHost{s.host}, Catalog: records, Logger: logger, KeepAlive: o.KeepAlive})
+	s.fleet = fleet.New(fleet.Config{Host: onHost{s.host}, Catalog: records, Logger: logger, KeepAlive: o.KeepAlive,
+		ScalingRate: o.ScalingRate})
 	downloads := newDownloads(packages, "http://"+s.listener.Addr().String())
 	s.control = control.New(control.Config{
 		Catalog: records,
@@ -126,10 +127,13 @@ func newServer(ctx context.Context, o options, logger *slog.Logger) (_ *server, 
 		Now:     time.Now,
 		NewID:   ids.UUID,
 
-		Profiles: o.Profiles,
-		Logger:   logger,
+		Profiles:    o.Profiles,
+		Provisioned: s.fleet.Provisioned,
+		Concurrency: o.Concurrency,
+		Logger:      logger,
 	})
-	spine := &invoke.Spine{Catalog: records, Gate: admission.New(lambda.AccountConcurrency), Fleet: s.fleet}
+	gate := admission.New(admission.Config{Limit: o.Concurrency, Claims: records.Claims, RequestRate: o.RequestRate})
+	spine := &invoke.Spine{Catalog: records, Gate: gate, Fleet: s.fleet}
 	at := lambda.Scope{Account: o.Account, Region: o.Region}
 	own := http.NewServeMux()
 	own.HandleFunc("GET /_lambent/health", s.health)
@@ -281,8 +285,8 @@ func reply(w http.ResponseWriter, v any) {
 // onHost makes a worker's host the fleet's.
 type onHost struct{ h *worker.Host }
 
-func (o onHost) Start(ctx context.Context, v *lambda.Version, owner fleet.Owner) (fleet.Environment, error) {
-	e, err := o.h.Start(ctx, v, told{owner})
+func (o onHost) Start(ctx context.Context, v *lambda.Version, owner fleet.Owner, provisioned bool) (fleet.Environment, error) {
+	e, err := o.h.Start(ctx, v, told{owner}, provisioned)
 	if err != nil {
 		return nil, err
 	}

@@ -131,9 +131,9 @@ refused(413, "RequestEntityTooLargeException", "Request must be smaller than 629
         client.invoke, FunctionName="here", Payload=b'"' + b"x" * 6291456 + b'"')
 
 # What is not built is said, not pretended.
-refused(501, "NotImplementedException", "…", client.list_layers)
-refused(501, "NotImplementedException", "…", client.put_function_concurrency, FunctionName="here", ReservedConcurrentExecutions=1)
-refused(501, "NotImplementedException", "…", client.invoke, FunctionName="here", InvocationType="Event")
+refused(501, "NotImplementedException", "…", client.list_event_source_mappings)
+refused(400, "ModeNotSupportedException", "Asynchronous invocation is not implemented by this version of Lambent: nothing has been accepted.",
+        client.invoke, FunctionName="here", InvocationType="Event")
 
 # None of the refused creations left anything behind.
 names = [f["FunctionName"] for f in client.list_functions()["Functions"]]
