@@ -150,6 +150,7 @@ type lease struct {
 	returning bool   // has answered, and will be idle when its runtime polls again
 	gone      bool
 	ready     bool // counted in pool.ready
+	starting  bool // counted in pool.starting, even if it is ready by now
 }
 
 // Loan is the right to run one invocation in an environment.
@@ -365,14 +366,14 @@ func (f *Fleet) start(p *pool) {
 	closed := f.closed
 	if !closed {
 		f.starts.Go(func() {
-			l := &lease{pool: p}
+			l := &lease{pool: p, starting: true}
 			if p.key.qualifier != "" { // they wait for each other, not for invocations
 				f.ahead <- struct{}{}
 				defer func() { <-f.ahead }()
 			}
 			env, err := f.cfg.Host.Start(context.Background(), p.version, l, p.key.qualifier != "")
 			if err != nil {
-				p.started(given{err: err}, true)
+				p.started(l, given{err: err}, true)
 				return
 			}
 			p.mu.Lock()
@@ -384,21 +385,22 @@ func (f *Fleet) start(p *pool) {
 			<-env.Ready()
 			// Unless it is broken, Idle has been or will be called, and gives it to
 			// whoever waits.
-			p.started(given{loan: Loan{env: env, Cold: true}}, env.Broken())
+			p.started(l, given{loan: Loan{env: env, Cold: true}}, env.Broken())
 		})
 	}
 	f.mu.Unlock()
 	if closed {
-		p.started(given{err: &lambda.Error{Code: lambda.Service, Message: "The server is shutting down."}}, true)
+		p.started(&lease{pool: p}, given{err: &lambda.Error{Code: lambda.Service, Message: "The server is shutting down."}}, true)
 	}
 }
 
 // started notes that a start has come to its end. What failed is for the
 // invocation that has waited longest; if none waits, nobody needs to hear of it.
-func (p *pool) started(g given, failed bool) {
+func (p *pool) started(l *lease, g given, failed bool) {
 	var w *waiter
 	p.mu.Lock()
 	p.starting--
+	l.starting = false
 	p.note(failed)
 	if failed && len(p.waiting) > 0 {
 		w = p.waiting[0]
@@ -413,7 +415,7 @@ func (p *pool) started(g given, failed bool) {
 	}
 	if p.key.qualifier == "" {
 		p.startEnough()
-	} else if failed {
+	} else { // it may have failed, or have died in the meantime
 		p.fleet.look(p.key.id)
 	}
 }

@@ -70,7 +70,12 @@ func (f *Fleet) provision(id lambda.FunctionID) {
 		var surplus []Environment
 		p.mu.Lock()
 		p.wanted = n
-		missing := n - len(p.leases) - p.starting
+		missing := n - p.starting
+		for l := range p.leases {
+			if !l.starting {
+				missing--
+			}
+		}
 		if wait := p.retry.Sub(now); wait > 0 && missing > 0 {
 			missing = 0
 			time.AfterFunc(wait, func() { f.look(id) })

@@ -78,6 +78,13 @@ func TestProvisionedEnvironmentsAreKept(t *testing.T) {
 		wantReady(t, f, v, 3)
 		time.Sleep(1500 * time.Millisecond)
 		wantReady(t, f, v, 6)
+		// One dies while another is being made.
+		h.envs[3].Kill("a crash")
+		time.Sleep(500 * time.Millisecond)
+		synctest.Wait()
+		h.envs[4].Kill("a crash")
+		time.Sleep(2 * time.Second)
+		wantReady(t, f, v, 6)
 		provide(t, c, 2)
 		synctest.Wait()
 		wantReady(t, f, v, 2)
