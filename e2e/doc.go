@@ -8,5 +8,6 @@
 // The Python clients live in a virtual environment at $LAMBENT_E2E_VENV, or
 // .cache/venv of the repository, which the tests make if it is missing.
 // $LAMBENT_E2E_BINARY names another binary to test than the one of this tree;
-// -short makes the load of many callers short.
+// -short makes the load of many callers short. $LAMBENT_SEED repeats what a
+// test that draws at random has drawn.
 package e2e
