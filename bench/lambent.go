@@ -43,7 +43,9 @@ func startServer(ctx context.Context, binary, dir, sandbox string) (*server, err
 		return nil, err
 	}
 	defer log.Close()
-	s.cmd = exec.Command(binary, "serve", "--listen", addr, "--data", filepath.Join(dir, "data"), "--sandbox", sandbox)
+	s.cmd = exec.Command(binary, "serve", "--listen", addr, "--data", filepath.Join(dir, "data"), "--sandbox", sandbox,
+		// What is measured is the cost of a request, not how many are let through.
+		"--request-rate", "0", "--scaling-rate", "0")
 	s.cmd.Stderr = log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := s.cmd.Start(); err != nil {

@@ -4,6 +4,8 @@
 //	W1  warm invocations, one caller          against R0 and R1
 //	W2  warm invocations, 16, 64, 256 callers against R0 and R1
 //	C1  cold starts, one at a time            against R2
+//	W5  streamed answers of 20 MiB            against R0
+//	W7  function URLs, 1 and 16 callers       against invoking the same function
 //	K1  operations of the control plane beside 10, 1,000 and 20,000 functions
 //	S3  start, memory and idleness with as many functions, none running
 //
@@ -104,7 +106,7 @@ func parse(args []string) (options, error) {
 	f.IntVar(&o.rounds, "windows", 5, "windows of every target")
 	f.DurationVar(&o.window, "window", 2*time.Second, "length of a window")
 	f.IntVar(&o.starts, "starts", 30, "cold starts of every target")
-	f.StringVar(&only, "only", "W1,W2,C1,K1,S3", "what to measure")
+	f.StringVar(&only, "only", "W1,W2,C1,W5,W7,K1,S3", "what to measure")
 	f.StringVar(&handlers, "handlers", "go,python,python-heavy,node", "functions to measure")
 	f.StringVar(&callers, "callers", "16,64,256", "concurrent callers of W2")
 	f.StringVar(&functions, "functions", "10,1000,20000", "how many functions the servers of K1 and S3 hold")
@@ -226,6 +228,9 @@ func measureAll(ctx context.Context, o options) (_ *bench, err error) {
 		}
 	}
 	b.report.sandboxes = b.sandboxes
+	if err := b.web(ctx, dir); err != nil {
+		return nil, err
+	}
 	if b.lambent != "" {
 		if err := b.control(ctx, dir); err != nil {
 			return nil, err

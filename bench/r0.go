@@ -25,6 +25,10 @@ func echoMain() error {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
+		if r.URL.Path == "/stream" {
+			streamTo(w)
+			return
+		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 		w.Write(body)
@@ -53,7 +57,15 @@ func proxyMain() error {
 	// The default of two idle connections would cost the proxy a dial for most
 	// requests and flatter whoever is compared with it.
 	proxy.Transport = &http.Transport{MaxIdleConns: 1024, MaxIdleConnsPerHost: 1024, DisableCompression: true}
-	return serveAndTell(proxy)
+	return serveAndTell(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Else the server closes the request's body at the first byte of a streamed
+		// answer, and the proxy's transport takes that for a failure to send it.
+		if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
 }
 
 // serveAndTell serves on a free port of the loopback and prints where.

@@ -17,6 +17,7 @@ type report struct {
 	starts    []start
 	verbs     []verb
 	densities []density
+	streams   []stream
 }
 
 // budget is a promise of the design: a measured ratio (or difference) and its bound.
@@ -75,7 +76,7 @@ func (r *report) budgets() []budget {
 		over := r.against("go", level, func(s, bare float64) float64 { return s - bare })
 		all = judge(all, "C1", "go", level+" p50 - R2, ms", over, 3, false)
 	}
-	return r.controlBudgets(all)
+	return r.webBudgets(r.controlBudgets(all))
 }
 
 // ratios compares a target's windows with the reference's of the same rounds.
@@ -181,7 +182,7 @@ func quantile(v []float64, q float64) float64 {
 func (r *report) json(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", " ")
-	return e.Encode(map[string]any{"windows": r.windows, "starts": r.starts, "verbs": r.verbs, "densities": r.densities, "budgets": r.budgets()})
+	return e.Encode(map[string]any{"windows": r.windows, "starts": r.starts, "verbs": r.verbs, "densities": r.densities, "streams": r.streams, "budgets": r.budgets()})
 }
 
 // text prints tables for people.
@@ -215,6 +216,18 @@ func (r *report) text(w io.Writer) error {
 			fmt.Fprintf(t, "%s\t%s\t%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%d\t\n", g[0].Bench, g[0].Handler, g[0].Target,
 				median(wall), quantile(wall, 0.99), slices.Min(wall), cpu,
 				median(values(g, func(x start) float64 { return x.Foreign })), len(g))
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+		fmt.Fprintln(w)
+	}
+	if len(r.streams) > 0 {
+		fmt.Fprintln(w, "Streams of 20 MiB in chunks of 64 KiB: median of the windows.")
+		fmt.Fprintln(t, "\ttarget\tcallers\tfirst byte ms\tMiB/s\tCPU us/MiB\t")
+		for _, g := range group(r.streams, func(x stream) string { return fmt.Sprint(x.Target, x.Callers) }) {
+			fmt.Fprintf(t, "W5\t%s\t%d\t%.2f\t%.0f\t%.0f\t\n", g[0].Target, g[0].Callers, median(values(g, func(x stream) float64 { return x.First })),
+				median(values(g, func(x stream) float64 { return x.Rate })), median(values(g, func(x stream) float64 { return x.CPU })))
 		}
 		if err := t.Flush(); err != nil {
 			return err

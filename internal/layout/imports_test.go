@@ -67,6 +67,7 @@ var tree = []struct {
 	{"internal/layout", part},
 	{"bench", part},
 	{"bench/function", part},
+	{"bench/web", part},
 	{"e2e", part},
 }
 
