@@ -64,6 +64,10 @@ func (b *standBlank) used() {
 }
 func (b *standBlank) Discard() error { b.used(); return b.l.Close() }
 
+func (b *standBlank) Warm(context.Context, *sandbox.Spec) error {
+	return errors.Join(sandbox.ErrCold, b.Discard())
+}
+
 func (b *standBlank) Start(_ context.Context, spec *sandbox.Spec) (sandbox.Sandbox, error) {
 	b.used()
 	if b.d.fail != nil {

@@ -12,6 +12,8 @@ package sandbox
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"net"
 	"os"
 	"time"
@@ -37,6 +39,7 @@ type Capabilities struct {
 	TmpLimit    bool // /tmp is bounded by Spec.Storage
 	Freeze      bool // Freeze stops every process
 	KillTree    bool // Kill leaves no process, however it forked
+	Warm        bool // Blank.Warm works
 	Notes       []string
 }
 
@@ -57,11 +60,40 @@ type Blank interface {
 	// API is the host and port under which the sandbox's processes will reach
 	// the listener; it goes into AWS_LAMBDA_RUNTIME_API.
 	API() string
+	// Warm starts the program of a spec in the blank before it is known whose it
+	// will be, and returns once the program says that it waits to be told (see
+	// Assignment). The spec says Argv, Env, Binds and Pids, and Socket, which it
+	// takes; Dir is where the program waits. Start then finds it running, gives it
+	// what the function's own spec says, whose Argv and Binds must be the same, and
+	// does not wait for what the program makes of it. Until then it has the least
+	// claim to CPU. Warm is called once; if it fails, the blank is used up.
+	Warm(ctx context.Context, spec *Spec) error
 	// Start turns the blank into the environment that spec describes and starts
 	// its processes. The blank is used up whether or not it succeeds.
 	Start(ctx context.Context, spec *Spec) (Sandbox, error)
 	// Discard removes an unused blank.
 	Discard() error
+}
+
+// ErrCold is the error of Warm where it does not work.
+var ErrCold = errors.New("programs are not started ahead of need by this driver")
+
+// Ready is what a warmed program writes to its socket, at descriptor 3, when it
+// waits to be told whose it is.
+const Ready = 'R'
+
+// Assignment is what a warmed program then reads from the socket: the length of
+// what follows as four bytes, most significant first; the working directory it is
+// to change to; and its variables, which replace those it was started with. Each
+// of these ends with a zero byte.
+func Assignment(dir string, env []string) []byte {
+	b := append(make([]byte, 4), dir...)
+	b = append(b, 0)
+	for _, v := range env {
+		b = append(append(b, v...), 0)
+	}
+	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
+	return b
 }
 
 // Spec describes one environment.

@@ -101,6 +101,19 @@ func (g *Group) set(controller, file1, file2, value string) error {
 	return write(path, value)
 }
 
+// Limit changes the limits of the group. It does not undo those that are set.
+func (g *Group) Limit(l Limits) error { return g.limit(l) }
+
+// Background gives the group the least claim to CPU beside others of its server,
+// or the usual one back.
+func (g *Group) Background(on bool) error {
+	shares, weight := "1024", "100" // the kernel's defaults
+	if on {
+		shares, weight = "2", "1"
+	}
+	return errors.Join(g.set("cpu", "cpu.shares", "", shares), g.set("cpu", "", "cpu.weight", weight))
+}
+
 func (g *Group) limit(l Limits) error {
 	if l.Memory > 0 {
 		memory := strconv.FormatInt(l.Memory, 10)

@@ -32,6 +32,7 @@ type blank struct {
 	l      net.Listener
 	holder *child
 	once   sync.Once // the use or the removal
+	warm   *box      // a program that waits to be told whose it is; nil if there is none
 }
 
 // Prepare makes a blank sandbox.
@@ -199,6 +200,10 @@ func (b *blank) Discard() error {
 // remove ends the holder, and with it what is in the sandbox, and gives the slot
 // back.
 func (b *blank) remove() error {
+	if w := b.warm; w != nil {
+		b.warm = nil
+		return w.drop()
+	}
 	if b.l != nil {
 		b.l.Close()
 	}

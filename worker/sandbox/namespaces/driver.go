@@ -94,7 +94,7 @@ func New(o Options) (d *Driver, err error) {
 		d.spared = strings.HasPrefix(string(b), "-")
 	}
 	d.caps = sandbox.Capabilities{
-		Isolated: true, MemoryLimit: true, TmpLimit: true, KillTree: true,
+		Isolated: true, MemoryLimit: true, TmpLimit: true, KillTree: true, Warm: true,
 		PidsLimit: d.groups.Has("pids"), CPULimit: d.groups.Has("cpu"), Freeze: d.groups.Freezes(),
 		Notes: []string{"functions have no network but their own loopback"},
 	}

@@ -40,21 +40,17 @@ func (b *blank) Start(ctx context.Context, spec *sandbox.Spec) (_ sandbox.Sandbo
 	if !b.use() {
 		return nil, errUsed
 	}
-	s := &box{d: b.d, blank: b, spec: spec, done: make(chan struct{})}
-	var undo []func()
+	s := b.warm
+	b.warm = nil
 	defer func() {
 		if err == nil {
 			return
 		}
 		err = fmt.Errorf("start %s: %w", spec.Name, err)
-		if e := b.remove(); e != nil {
-			err = errors.Join(err, e)
-		}
-		for _, f := range undo {
-			f()
-		}
-		if s.group != nil {
-			s.group.Close()
+		if s == nil {
+			err = errors.Join(err, b.remove())
+		} else {
+			err = errors.Join(err, s.drop())
 		}
 	}()
 	if err := ctx.Err(); err != nil {
@@ -65,86 +61,133 @@ func (b *blank) Start(ctx context.Context, spec *sandbox.Spec) (_ sandbox.Sandbo
 	}
 	e := &entry{b: b, spec: spec}
 	defer e.close()
-	if err := e.gather(); err != nil {
-		return nil, err
+	if s != nil {
+		if err := s.assign(e); err != nil {
+			return nil, err
+		}
+	} else {
+		if err := e.gather(spec.Binds); err != nil {
+			return nil, err
+		}
+		if s, err = b.begin(e, limits(spec)); err != nil {
+			return nil, err
+		}
 	}
+	s.alarm = s.group.Alarm()
+	s.run()
+	return s, nil
+}
 
-	limits := cgroup.Limits{Memory: spec.Memory, CPU: spec.CPU, Pids: spec.Pids}
-	if limits.Memory > 0 {
-		limits.Memory += spec.Storage // see memory.go
+func limits(spec *sandbox.Spec) cgroup.Limits {
+	l := cgroup.Limits{Memory: spec.Memory, CPU: spec.CPU, Pids: spec.Pids}
+	if l.Memory > 0 {
+		l.Memory += spec.Storage // see memory.go
 	}
-	if s.group, err = b.d.groups.New(spec.Name, limits); err != nil {
-		return nil, err
+	return l
+}
+
+// begin starts the program of an entry. The box is to be run, or dropped; with an
+// error it has been, and the blank is left.
+func (b *blank) begin(e *entry, l cgroup.Limits) (s *box, err error) {
+	spec := e.spec
+	s = &box{d: b.d, blank: b, spec: spec, done: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			s.tmp = e.tmp
+			s.abandon()
+			s = nil
+		}
+	}()
+	if s.group, err = b.d.groups.New(spec.Name, l); err != nil {
+		return s, err
 	}
 	e.group = s.group
 
 	var out, report [2]int
 	if err := unix.Pipe2(out[:], unix.O_CLOEXEC); err != nil {
-		return nil, fmt.Errorf("pipe: %w", err)
+		return s, fmt.Errorf("pipe: %w", err)
 	}
 	defer unix.Close(out[1])
 	if err := unix.SetNonblock(out[0], true); err != nil {
 		unix.Close(out[0])
-		return nil, fmt.Errorf("pipe: %w", err)
+		return s, fmt.Errorf("pipe: %w", err)
 	}
 	s.output = os.NewFile(uintptr(out[0]), "output")
-	undo = append(undo, func() { s.output.Close() })
 	// The process may open it again, as /dev/stdout.
 	if err := unix.Fchown(out[1], b.user(), group); err != nil {
-		return nil, fmt.Errorf("chown pipe: %w", err)
+		return s, fmt.Errorf("chown pipe: %w", err)
 	}
 	e.files = []uintptr{b.d.null.Fd(), uintptr(out[1]), uintptr(out[1])}
 	if spec.Socket {
 		conn, theirs, err := socket()
 		if err != nil {
-			return nil, err
+			return s, err
 		}
 		defer unix.Close(theirs)
 		s.socket = conn
-		undo = append(undo, func() { conn.Close() })
 		e.files = append(e.files, uintptr(theirs))
 	}
 	if err := unix.Pipe2(report[:], unix.O_CLOEXEC); err != nil {
-		return nil, fmt.Errorf("pipe: %w", err)
+		return s, fmt.Errorf("pipe: %w", err)
 	}
 	defer unix.Close(report[0])
 	e.files = append(e.files, uintptr(report[1]))
 
 	err = cgroup.Aside(e.enter)
 	unix.Close(report[1])
-	if e.tmp != nil {
-		undo = append(undo, func() { e.tmp.Close() })
-	}
+	s.child, s.tmp = e.child, e.tmp
 	if err != nil {
-		return nil, err
+		return s, err
 	}
-	s.child = e.child
 	if err := reported(report[0], spec.Argv[0]); err != nil {
-		b.holder.signal(unix.SIGKILL)
-		s.child.wait()
-		s.child.close()
-		return nil, err
+		return s, err
 	}
 	if b.d.spared { // functions are not
 		_ = os.WriteFile("/proc/"+strconv.Itoa(s.child.pid)+"/oom_score_adj", []byte("0"), 0)
 	}
 	s.group.Entered()
-	s.tmp, s.alarm = e.tmp, s.group.Alarm()
-	s.run()
 	return s, nil
 }
 
+// abandon ends what was begun and is not run, and leaves a blank whose holder may
+// have been ended: there is nothing to do with it but to remove it.
+func (s *box) abandon() {
+	if s.child != nil {
+		_ = s.blank.holder.signal(unix.SIGKILL) // takes the child along
+		s.child.wait()
+		s.child.close()
+	}
+	if s.output != nil {
+		s.output.Close()
+	}
+	if s.socket != nil {
+		s.socket.Close()
+	}
+	s.tmp.Close()
+	if s.group != nil {
+		s.group.Close()
+	}
+}
+
+// drop removes a box that is not run, with its blank.
+func (s *box) drop() error {
+	s.abandon()
+	return s.blank.remove()
+}
+
 // gather opens what is to be mounted, while the host's paths can be seen.
-func (e *entry) gather() error {
+func (e *entry) gather(binds []sandbox.Bind) error {
 	add := func(fd int, err error, inside string) error {
 		if err == nil {
 			e.mounts = append(e.mounts, mounted{fd, inside})
 		}
 		return err
 	}
-	fd, err := detach(e.spec.Task, readOnly)
-	if err := add(fd, err, "/var/task"); err != nil {
-		return err
+	if e.spec.Task != "" {
+		fd, err := detach(e.spec.Task, readOnly)
+		if err := add(fd, err, "/var/task"); err != nil {
+			return err
+		}
 	}
 	if len(e.spec.Layers) > 0 {
 		fd, err := layered(e.spec.Layers)
@@ -152,7 +195,7 @@ func (e *entry) gather() error {
 			return err
 		}
 	}
-	for _, bind := range e.spec.Binds {
+	for _, bind := range binds {
 		if err := e.b.d.root.point(bind.Host, bind.Inside); err != nil {
 			return err
 		}
@@ -170,14 +213,9 @@ func (e *entry) close() {
 	}
 }
 
-// enter runs on a thread of its own, which it takes into the sandbox.
-func (e *entry) enter() error {
-	if err := unix.Unshare(unix.CLONE_FS); err != nil {
-		return fmt.Errorf("unshare: %w", err)
-	}
-	if err := unix.Setns(e.b.holder.fd, spaces); err != nil {
-		return fmt.Errorf("setns: %w", err)
-	}
+// furnish runs on a thread that is in the sandbox's mounts: it adds the entry's
+// and gives /tmp its size.
+func (e *entry) furnish() error {
 	for _, m := range e.mounts {
 		if err := attach(m.fd, m.inside); err != nil {
 			return err
@@ -191,6 +229,20 @@ func (e *entry) enter() error {
 		return fmt.Errorf("open /tmp: %w", err)
 	}
 	e.tmp = os.NewFile(uintptr(tmp), "/tmp")
+	return nil
+}
+
+// enter runs on a thread of its own, which it takes into the sandbox.
+func (e *entry) enter() error {
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return fmt.Errorf("unshare: %w", err)
+	}
+	if err := unix.Setns(e.b.holder.fd, spaces); err != nil {
+		return fmt.Errorf("setns: %w", err)
+	}
+	if err := e.furnish(); err != nil {
+		return err
+	}
 	unix.Umask(0o022) // as on AWS, whatever the server's; the thread has one of its own
 	// What the process must never have again goes first: the thread's bounding
 	// set is that of its children.
@@ -210,6 +262,7 @@ func (e *entry) enter() error {
 		return err
 	}
 	argv := append([]string{"gate", strconv.Itoa(len(e.files) - 1)}, e.spec.Argv...)
+	var err error
 	e.child, err = e.b.d.fork(argv, &syscall.ProcAttr{Dir: e.spec.Dir, Env: e.spec.Env, Files: e.files, Sys: sys})
 	if err != nil {
 		return fmt.Errorf("fork in %s: %w", e.spec.Dir, err)

@@ -5,6 +5,7 @@ package sandboxtest
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -70,6 +71,19 @@ func Play(ctx context.Context, spec *sandbox.Spec, s Stage) sandbox.Exit {
 		}
 	case greetOn3:
 		hello(s.Socket, "hello")
+	case beTold:
+		s.Socket.Write([]byte{sandbox.Ready})
+		var size [4]byte
+		if _, err := io.ReadFull(s.Socket, size[:]); err != nil {
+			return sandbox.Exit{Code: 1}
+		}
+		b := make([]byte, binary.BigEndian.Uint32(size[:]))
+		if _, err := io.ReadFull(s.Socket, b); err != nil {
+			return sandbox.Exit{Code: 1}
+		}
+		told := strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
+		// It has no files: what they would be is the test's.
+		say(strings.Join(told[1:], " ") + " from the code one " + told[0])
 	case greetAPI:
 		c, err := s.Dial()
 		if err != nil {

@@ -60,6 +60,9 @@ func Run(t *testing.T, open func(t *testing.T) sandbox.Driver) {
 	t.Run("ProcessesPastTheLimitAreRefused", s.pids)
 	t.Run("StatsAreMeasured", s.stats)
 	t.Run("ThirtyStartAtOnceAndAreApart", s.many)
+	t.Run("AWarmProgramLearnsWhoseItIs", s.warm)
+	t.Run("AWarmProgramHasTheLimitsOfItsFunction", s.warmLimits)
+	t.Run("AProgramThatCannotBeWarmedUsesTheBlankUp", s.warmFails)
 	t.Run("CloseKillsWhatThereIs", s.closes)
 	t.Run("NothingLeaks", s.leaks)
 }
@@ -152,6 +155,8 @@ const (
 	eatMemory  = "import os\nkeep = []\nprint('up', flush=True)\nwhile True: keep.append(b'x' * (1 << 20))"
 	forkMany   = "import os, time\nn = 0\ntry:\n  while n < 1000:\n    if os.fork() == 0: time.sleep(1000)\n    n += 1\nexcept OSError as e: print(e.errno, n, flush=True)"
 	work       = "import os, time\nkeep = b'x' * (32 << 20)\nend = time.process_time() + 0.1\nwhile time.process_time() < end: pass\nprint('worked', flush=True)\ntime.sleep(1000)"
+	await      = "import os, sys, _socket\ns = _socket.socket(fileno=3)\ns.send(b'R')\nn = int.from_bytes(s.recv(4), 'big')\ntold = s.recv(n).split(b'\\0')\nif not n: sys.exit()\nos.chdir(told[0])\n"
+	beTold     = await + "print(*(v.decode() for v in told[1:-1]), open('hello').read().strip(), *sorted(os.listdir('/opt')), os.getcwd(), flush=True)"
 	enoSpc     = 28
 	eAgain     = 11
 	greeting   = "hello back"
@@ -591,6 +596,91 @@ func (s suite) many(t *testing.T) {
 	wg.Wait()
 }
 
+// warmed makes a blank with a program that waits.
+func (s suite) warmed(t *testing.T, d sandbox.Driver, program string) (sandbox.Blank, *sandbox.Spec) {
+	t.Helper()
+	if !d.Capabilities().Warm {
+		t.Skip("it starts nothing ahead of need")
+	}
+	spec := s.spec(t, program)
+	spec.Socket = true
+	blind := *spec
+	blind.Task, blind.Dir, blind.Env = "", "/", []string{"WAITS=1"}
+	blind.Memory, blind.Storage = 0, 0
+	b, err := d.Prepare(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Warm(t.Context(), &blind); err != nil {
+		t.Fatal(err)
+	}
+	return b, spec
+}
+
+func (s suite) warm(t *testing.T) {
+	b, spec := s.warmed(t, s.open(t), beTold)
+	spec.Env = []string{"A=1", "EMPTY="}
+	spec.Layers = []string{files(t, map[string]string{"one": ""})}
+	box, err := b.Start(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end(t, box)
+	line(t, box, "A=1 EMPTY= from the code one /var/task")
+	if e := exit(t, box); e != (sandbox.Exit{}) {
+		t.Errorf("it ended with %+v", e)
+	}
+	if again, err := b.Start(t.Context(), spec); err == nil {
+		end(t, again)
+		t.Error("a warm blank started twice")
+	}
+}
+
+func (s suite) warmLimits(t *testing.T) {
+	d := s.open(t)
+	if c := d.Capabilities(); !c.TmpLimit || !c.MemoryLimit || !c.PidsLimit {
+		t.Skip("it does not limit")
+	}
+	run := func(program string) (sandbox.Sandbox, string) {
+		b, spec := s.warmed(t, d, await+program)
+		spec.Memory, spec.Pids = 64*mib, 20
+		box, err := b.Start(t.Context(), spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { end(t, box) })
+		box.Output().SetReadDeadline(time.Now().Add(wait))
+		text, _ := bufio.NewReader(box.Output()).ReadString('\n')
+		return box, text
+	}
+	if _, out := run(fillTmp); out != fmt.Sprintln(enoSpc, 16*mib) {
+		t.Errorf("filling /tmp of %d bytes: %q", 16*mib, out)
+	}
+	if _, out := run(forkMany); out != fmt.Sprintln(eAgain, 19) {
+		t.Errorf("of 20 processes, this many more could be started: %q", out)
+	}
+	box, _ := run(eatMemory)
+	if e := exit(t, box); e != (sandbox.Exit{Signal: "killed", OOM: true}) {
+		t.Errorf("out of memory is told as %+v", e)
+	}
+}
+
+func (s suite) warmFails(t *testing.T) {
+	d := s.open(t)
+	b, err := d.Prepare(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := s.spec(t, exitSeven)
+	spec.Socket = true
+	if err := b.Warm(t.Context(), spec); err == nil || d.Capabilities().Warm == errors.Is(err, sandbox.ErrCold) {
+		t.Errorf("a program that ends instead of waiting: %v", err)
+	}
+	if err := b.Discard(); err == nil {
+		t.Error("the blank is still there")
+	}
+}
+
 func (s suite) closes(t *testing.T) {
 	d := s.open(t)
 	box := start(t, d, s.spec(t, daemonise))
@@ -617,6 +707,19 @@ func (s suite) leaks(t *testing.T) {
 		}
 		if err := b.Discard(); err != nil {
 			t.Error(err)
+		}
+		if d.Capabilities().Warm {
+			b, _ := s.warmed(t, d, beTold)
+			if err := b.Discard(); err != nil {
+				t.Error(err)
+			}
+			b, spec := s.warmed(t, d, beTold)
+			box, err := b.Start(t.Context(), spec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			end(t, box)
+			s.warmed(t, d, beTold) // for Close
 		}
 		for _, program := range []string{exitSeven, forever, daemonise} {
 			spec := s.spec(t, program)
