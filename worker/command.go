@@ -14,5 +14,7 @@ type Command struct {
 	Env         []string       // NAME=value; the function's own variables win over them
 	Binds       []sandbox.Bind // what the command needs beside the base system
 	Socket      bool           // the client speaks over the inherited socket
+	Warm        []string       // NAME=value, with which it waits to be told whose it is (sandbox.Blank.Warm); none if it cannot
+	Early       []string       // prefixes of names of variables that it has read by then
 	Entrypoints []string       // candidates in the package and its layers; the first that exists is started
 }

@@ -6,12 +6,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/lambent-run/lambent/lambda"
 	"github.com/lambent-run/lambent/worker/environment"
 	"github.com/lambent-run/lambent/worker/runtimeapi"
+	"github.com/lambent-run/lambent/worker/sandbox"
 )
 
 // errKilled is the error of an invocation whose environment its owner ended.
@@ -127,17 +129,15 @@ func (h *Host) Start(ctx context.Context, v *lambda.Version, owner Owner, provis
 
 // boot starts processes in a blank sandbox.
 func (e *Environment) boot(ctx context.Context, machine func(time.Time) environment.Machine, claimed bool) (*life, error) {
-	spec, err := e.spec(ctx)
+	cmd, err := e.host.cfg.Runtimes.Find(e.version.Runtime)
 	if err != nil {
 		return nil, err
 	}
-	blank, err := e.host.blank(ctx)
+	spec, err := e.spec(ctx, cmd)
 	if err != nil {
 		return nil, err
 	}
-	spec.Env = append(spec.Env, "AWS_LAMBDA_RUNTIME_API="+blank.API())
-	started := time.Now()
-	box, err := blank.Start(ctx, spec)
+	box, started, err := e.enter(ctx, cmd, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -147,6 +147,31 @@ func (e *Environment) boot(ctx context.Context, machine func(time.Time) environm
 		return nil, err
 	}
 	return l, nil
+}
+
+// enter starts what spec says, in a sandbox where cmd runs already if there is one.
+func (e *Environment) enter(ctx context.Context, cmd Command, spec *sandbox.Spec) (box sandbox.Sandbox, started time.Time, err error) {
+	vars := spec.Env
+	try := func(b sandbox.Blank) error {
+		spec.Env = append(slices.Clip(vars), "AWS_LAMBDA_RUNTIME_API="+b.API())
+		started = time.Now()
+		box, err = b.Start(ctx, spec)
+		return err
+	}
+	if p := e.host.pool; p != nil && e.warmable(cmd, vars) {
+		if b := p.take(cmd, time.Now()); b != nil {
+			if try(b) == nil || ctx.Err() != nil {
+				return box, started, err
+			}
+			e.host.cfg.Logger.Warn("a warm program could not be used", "environment", e.name, "err", err)
+		}
+	}
+	blank, err := e.host.blank(ctx)
+	if err != nil {
+		return nil, started, err
+	}
+	err = try(blank)
+	return box, started, err
 }
 
 // begin makes l the environment's life, which goes on with the log of before,

@@ -36,6 +36,7 @@ type Config struct {
 
 	Logger *slog.Logger // nil for none
 	Blanks int          // sandboxes kept ready ahead of need
+	Warm   int          // programs kept running ahead of need for each runtime in use
 }
 
 // Owner hears what becomes of an environment, on whichever goroutine noticed;
@@ -56,6 +57,7 @@ type Host struct {
 	cfg     Config
 	freezes bool               // the driver can
 	blanks  chan sandbox.Blank // unbuffered share of Config.Blanks is held by the builders
+	pool    *pool              // nil if none is wanted
 	wg      sync.WaitGroup
 
 	mu   sync.Mutex // guards what follows
@@ -71,21 +73,28 @@ func New(cfg Config) *Host {
 	if cfg.Logs == nil {
 		cfg.Logs = nowhere{}
 	}
-	return &Host{
+	h := &Host{
 		cfg:     cfg,
 		freezes: cfg.Driver.Capabilities().Freeze,
 		blanks:  make(chan sandbox.Blank, max(cfg.Blanks-builders, 0)),
 		envs:    map[*Environment]struct{}{},
 	}
+	if cfg.Warm > 0 && cfg.Driver.Capabilities().Warm {
+		h.pool = newPool(cfg.Warm)
+	}
+	return h
 }
 
-// Run keeps blank sandboxes ready until ctx ends. Then it discards them, kills
-// every environment, and waits for what the host started. Invocations should
-// have ended before: those that have not, end as killed.
+// Run keeps blank sandboxes and warm programs ready until ctx ends. Then it
+// discards them, kills every environment, and waits for what the host started.
+// Invocations should have ended before: those that have not, end as killed.
 func (h *Host) Run(ctx context.Context) error {
 	var building sync.WaitGroup
 	for range min(h.cfg.Blanks, builders) {
 		building.Go(func() { h.build(ctx) })
+	}
+	if h.pool != nil {
+		building.Go(func() { h.warm(ctx) })
 	}
 	<-ctx.Done()
 	building.Wait()

@@ -25,14 +25,10 @@ type nothing struct{ kind, message string }
 
 func (e *nothing) Error() string { return e.message }
 
-// spec describes the sandbox of an environment, all but the address of its
-// Runtime API, which only a blank knows.
-func (e *Environment) spec(ctx context.Context) (*sandbox.Spec, error) {
+// spec describes the sandbox of an environment that runs cmd, all but the address
+// of its Runtime API, which only a blank knows.
+func (e *Environment) spec(ctx context.Context, cmd Command) (_ *sandbox.Spec, err error) {
 	v, cfg := e.version, &e.host.cfg
-	cmd, err := cfg.Runtimes.Find(v.Runtime)
-	if err != nil {
-		return nil, err
-	}
 	s := &sandbox.Spec{
 		Name:    e.name,
 		Argv:    cmd.Argv,
@@ -66,7 +62,7 @@ func (e *Environment) spec(ctx context.Context) (*sandbox.Spec, error) {
 		}
 		s.Argv = append([]string{path}, cmd.Argv...)
 	}
-	if wrapper := e.variable("AWS_LAMBDA_EXEC_WRAPPER"); wrapper != "" && managed(v.Runtime) {
+	if wrapper := e.wrapper(); wrapper != "" {
 		// By way of a shell, so that a script without an interpreter line runs and
 		// a missing one ends with status 127, as on AWS.
 		s.Argv = append([]string{"/bin/sh", "-c", `exec "$0" "$@"`, wrapper}, s.Argv...)
@@ -106,6 +102,14 @@ func entrypoint(s *sandbox.Spec, paths []string) (string, bool) {
 // managed tells the runtimes that Lambda provides from those a package brings.
 func managed(runtime string) bool { return !strings.HasPrefix(runtime, "provided") && runtime != "" }
 
+// wrapper is the program that is to start a managed runtime; "" for none.
+func (e *Environment) wrapper() string {
+	if !managed(e.version.Runtime) {
+		return ""
+	}
+	return e.variable("AWS_LAMBDA_EXEC_WRAPPER")
+}
+
 // variable returns one of the function's own variables.
 func (e *Environment) variable(name string) string {
 	if e.version.Env == nil {
@@ -120,14 +124,7 @@ func (e *Environment) variable(name string) string {
 // Nothing of the server's is among them.
 func (e *Environment) variables(cmd Command) []string {
 	v := e.version
-	var list vars
-	list.set("LANG", "en_US.UTF-8")
-	list.set("PATH", "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin")
-	list.set("LD_LIBRARY_PATH", "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib")
-	list.set("PWD", "/var/task") // as of the shell that starts runtimes on AWS
-	list.set("SHLVL", "0")
-	list.set("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR")
-	list.set("AWS_XRAY_DAEMON_ADDRESS", "169.254.100.1:2000")
+	list := common(cmd)
 	if v.Code.Dir != "" {
 		// Its files change while somebody works on them, and Python would take the
 		// bytecode of before for one of the same second and size. AWS's has none either:
@@ -135,13 +132,12 @@ func (e *Environment) variables(cmd Command) []string {
 		list.set("PYTHONDONTWRITEBYTECODE", "1")
 		list.set("PYTHONPYCACHEPREFIX", "/nonexistent")
 	}
-	list.add(cmd.Env)
 	if v.Env != nil {
 		for name, value := range v.Env.Variables {
 			list.set(name, value)
 		}
 	}
-	list.set("TZ", ":UTC")
+	list.set("TZ", timezone)
 	list.set("_HANDLER", v.Handler)
 	list.set("LAMBDA_TASK_ROOT", "/var/task")
 	list.set("LAMBDA_RUNTIME_DIR", "/var/runtime")
@@ -172,6 +168,21 @@ func (e *Environment) variables(cmd Command) []string {
 		list.add(e.host.cfg.Credentials(v))
 	}
 	return list.pairs
+}
+
+const timezone = ":UTC"
+
+// common are the variables that a function has unless it says otherwise.
+func common(cmd Command) (list vars) {
+	list.set("LANG", "en_US.UTF-8")
+	list.set("PATH", "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin")
+	list.set("LD_LIBRARY_PATH", "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib")
+	list.set("PWD", "/var/task") // as of the shell that starts runtimes on AWS
+	list.set("SHLVL", "0")
+	list.set("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR")
+	list.set("AWS_XRAY_DAEMON_ADDRESS", "169.254.100.1:2000")
+	list.add(cmd.Env)
+	return list
 }
 
 // vars is a list of NAME=value in which a name occurs once.
