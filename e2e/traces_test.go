@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,11 +27,26 @@ func watch() (*traces, map[string]string) {
 }
 
 // note finds the server's control groups by those of a function that has an
-// environment now. Other servers may run on this host.
+// environment now. Other servers may run on this host, and a process that was
+// started ahead of need is in a group that is not named for its function.
 func (tr *traces) note(t *testing.T, function string) {
 	t.Helper()
+	var own []string // of the function's processes, as "/server/environment"
+	for _, p := range tr.processes(t) {
+		pid, _, _ := strings.Cut(p, " ")
+		env, _ := os.ReadFile("/proc/" + pid + "/environ")
+		if !strings.Contains(string(env), "AWS_LAMBDA_FUNCTION_NAME="+function+"\x00") {
+			continue
+		}
+		groups, _ := os.ReadFile("/proc/" + pid + "/cgroup")
+		for line := range strings.Lines(string(groups)) {
+			if _, group, ok := strings.Cut(strings.TrimSpace(line), ":/"); ok && strings.HasPrefix(group, "lambent-") {
+				own = append(own, "/"+group)
+			}
+		}
+	}
 	err := filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() && strings.Contains(d.Name(), "-"+function+"-") {
+		if err == nil && d.IsDir() && slices.ContainsFunc(own, func(group string) bool { return strings.HasSuffix(path, group) }) {
 			tr.groups = append(tr.groups, path, filepath.Dir(path))
 		}
 		return nil // groups of others come and go while the walk runs

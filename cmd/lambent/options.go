@@ -48,7 +48,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringVar(&o.Region, "region", "us-east-1", "region of requests that are not signed for one")
 	f.StringVar(&o.Account, "account", "000000000000", "account of requests whose access key is not a 12-digit account")
 	f.DurationVar(&o.KeepAlive, "keep-alive", 10*time.Minute, "how long an idle environment is kept")
-	f.IntVar(&o.Blanks, "blanks", 2*runtime.NumCPU(), "blank sandboxes kept ready ahead of need")
+	f.IntVar(&o.Blanks, "blanks", 2*runtime.NumCPU(), "blank sandboxes kept ready ahead of need; unless 0, also running interpreters, up to 4 of each runtime in use")
 	f.StringVar(&o.Profiles, "signing-profiles", "", "directory with the public keys of signing profiles (default DATA/signing-profiles)")
 	f.IntVar(&o.Concurrency, "concurrency", lambda.AccountConcurrency, "invocations of an account and region that run at once at most")
 	f.IntVar(&o.ScalingRate, "scaling-rate", 1000, "environments that a function may start in ten seconds; 0 is no bound")

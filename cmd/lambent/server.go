@@ -112,6 +112,7 @@ func newServer(ctx context.Context, o options, logger *slog.Logger) (_ *server, 
 		Credentials: roleCredentials,
 		Logger:      logger,
 		Blanks:      o.Blanks,
+		Warm:        min(o.Blanks, 4), // each holds the memory of an interpreter
 	})
 	s.fleet = fleet.New(fleet.Config{Host: onHost{s.host}, Catalog: records, Logger: logger, KeepAlive: o.KeepAlive,
 		ScalingRate: o.ScalingRate})

@@ -338,6 +338,26 @@ func TestPythonLayers(t *testing.T) {
 	}
 }
 
+// A package may have modules by the names of the library's: they are found first,
+// by the library as well.
+func TestPythonPackagesMayHideTheLibrary(t *testing.T) {
+	for name, place := range map[string]string{"package": "", "layer": "/opt/python/"} {
+		t.Run(name, func(t *testing.T) {
+			s := python(`import sys, decimal
+def handler(event, context):
+    return [decimal.WHOSE, "LAMBENT" in str(dict(__import__("os").environ)), sys.argv == sys.orig_argv[-1:] if hasattr(sys, "orig_argv") else True]
+`)
+			s.files[place+"decimal.py"] = "WHOSE = 'the function'\n"
+			s.env = []string{"_LAMBENT_OPT=DIR/opt"}
+			f := start(t, s)
+			f.polls()
+			if got := f.result(`{}`); got != `["the function", false, true]` {
+				t.Errorf("got %s", got)
+			}
+		})
+	}
+}
+
 // .pth files of the package are followed, and sitecustomize on PYTHONPATH is
 // run before the function, as layers that trace functions need.
 func TestPythonSiteFiles(t *testing.T) {

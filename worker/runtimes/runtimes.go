@@ -11,7 +11,12 @@
 // Interpreters are looked for when a Set is first asked, each asked once for its
 // version, and not watched after. The client for Python is then compiled by each,
 // into a file beside it: an interpreter would otherwise do so at every start, for
-// as long as it takes to start. The package starts no goroutine.
+// as long as it takes to start.
+//
+// Both clients can be started before it is known for whom (worker.Command.Warm).
+// They then wait with what most functions need loaded, and a function finds what it
+// would have found, but that the process is older and, with Python, that its peak
+// of memory has the library in it. The package starts no goroutine.
 package runtimes
 
 import (
@@ -197,6 +202,8 @@ func (s *Set) python(i *interpreter) worker.Command {
 		Env:    []string{"_LAMBENT_SOCKET=3", "_LAMBENT_OPT=/opt"},
 		Binds:  append(prefix(i.path), sandbox.Bind{Host: s.dir, Inside: "/var/runtime"}),
 		Socket: true,
+		Warm:   waiting,
+		Early:  append([]string{"PYTHON"}, early...),
 	}
 }
 
@@ -237,7 +244,19 @@ func (s *Set) node(i *interpreter, major int) worker.Command {
 		},
 		Binds:  append(prefix(i.path), sandbox.Bind{Host: s.dir, Inside: "/var/runtime"}),
 		Socket: true,
+		Warm:   waiting,
+		Early:  append([]string{"NODE_", "UV_", "ICU_", "NO_COLOR", "FORCE_COLOR"}, early...),
 	}
+}
+
+// waiting has a client wait for its function.
+var waiting = []string{"_LAMBENT_WARM=1"}
+
+// early are prefixes of variables that any interpreter, or what it is linked
+// with, reads as it starts: the loader, the C library, OpenSSL.
+var early = []string{
+	"LD_", "LANG", "LC_", "LOCPATH", "NLSPATH", "GCONV_PATH", "CHARSET", "TZ", "MALLOC_", "GLIBC_", "RES_OPTIONS", "LOCALDOMAIN", "HOSTALIASES",
+	"OPENSSL_", "SSL_", "SSLKEYLOGFILE",
 }
 
 // prefix is what an interpreter outside /usr needs shown: the directory that

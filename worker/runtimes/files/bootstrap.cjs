@@ -21,14 +21,37 @@ const fs = require('fs');
 const { Writable } = require('stream');
 
 const env = process.env;
-const TASK_ROOT = env.LAMBDA_TASK_ROOT || '/var/task';
-const HANDLER = env._HANDLER || '';
-const SOCKET = env._LAMBENT_SOCKET;
-delete env._LAMBENT_SOCKET;
-const LOG_JSON = (env.AWS_LAMBDA_LOG_FORMAT || '').toUpperCase() === 'JSON';
-// Of the runtime's identifier: what serves it may be another version.
-const MAJOR = Number((/nodejs(\d+)/.exec(env.AWS_EXECUTION_ENV || '') || [])[1] || process.versions.node.split('.')[0]);
-const CALLBACKS = MAJOR < 24;
+
+const LEVELS = { TRACE: 1, DEBUG: 2, INFO: 3, WARN: 4, ERROR: 5, FATAL: 6 };
+
+// What the variables say; see learn.
+let TASK_ROOT;
+let HANDLER;
+let SOCKET;
+let LOG_JSON;
+let LEAST; // level of what is logged
+let MAJOR; // of the runtime's identifier: what serves it may be another version
+let CALLBACKS;
+let FROM_ENVIRONMENT; // members of a context
+
+function learn() {
+  TASK_ROOT = env.LAMBDA_TASK_ROOT || '/var/task';
+  HANDLER = env._HANDLER || '';
+  SOCKET = env._LAMBENT_SOCKET;
+  delete env._LAMBENT_SOCKET;
+  LOG_JSON = (env.AWS_LAMBDA_LOG_FORMAT || '').toUpperCase() === 'JSON';
+  LEAST = LEVELS[(env.AWS_LAMBDA_LOG_LEVEL || '').toUpperCase()] || LEVELS.TRACE;
+  MAJOR = Number((/nodejs(\d+)/.exec(env.AWS_EXECUTION_ENV || '') || [])[1] || process.versions.node.split('.')[0]);
+  CALLBACKS = MAJOR < 24;
+  FROM_ENVIRONMENT = {
+    functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
+    functionName: env.AWS_LAMBDA_FUNCTION_NAME,
+    memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+    logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
+    logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+  };
+  if (!/^(1|true)$/.test(env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA || '')) globalThis.awslambda = awslambda;
+}
 
 const API = '/2018-06-01/runtime/';
 const NEXT = 'GET ' + API + 'invocation/next HTTP/1.1\r\nHost: lambda\r\n\r\n';
@@ -77,8 +100,6 @@ function intoError(e) {
 
 let requestId; // of the invocation under way; undefined before the first
 let tenantId;
-const LEVELS = { TRACE: 1, DEBUG: 2, INFO: 3, WARN: 4, ERROR: 5, FATAL: 6 };
-const LEAST = LEVELS[(env.AWS_LAMBDA_LOG_LEVEL || '').toUpperCase()] || LEVELS.TRACE;
 
 function className(e) {
   return (e.constructor && e.constructor.name) || 'UnknownError';
@@ -362,26 +383,24 @@ async function findHandler() {
 
 // awslambda is the global by which handlers ask for response streaming.
 
-if (!/^(1|true)$/.test(env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA || '')) {
-  globalThis.awslambda = {
-    streamifyResponse(handler, options) {
-      handler[STREAM] = 'response';
-      if (options && typeof options.highWaterMark === 'number') handler[HIGH_WATER_MARK] = Math.trunc(options.highWaterMark);
-      return handler;
-    },
-    HttpResponseStream: class HttpResponseStream {
-      static from(stream, prelude) {
-        stream.setContentType('application/vnd.awslambda.http-integration-response');
-        const text = JSON.stringify(prelude);
-        stream._onBeforeFirstWrite = (write) => {
-          write(text);
-          write(new Uint8Array(8));
-        };
-        return stream;
-      }
-    },
-  };
-}
+const awslambda = {
+  streamifyResponse(handler, options) {
+    handler[STREAM] = 'response';
+    if (options && typeof options.highWaterMark === 'number') handler[HIGH_WATER_MARK] = Math.trunc(options.highWaterMark);
+    return handler;
+  },
+  HttpResponseStream: class HttpResponseStream {
+    static from(stream, prelude) {
+      stream.setContentType('application/vnd.awslambda.http-integration-response');
+      const text = JSON.stringify(prelude);
+      stream._onBeforeFirstWrite = (write) => {
+        write(text);
+        write(new Uint8Array(8));
+      };
+      return stream;
+    }
+  },
+};
 
 // ResponseStream posts what is written to it as it comes.
 class ResponseStream extends Writable {
@@ -518,14 +537,6 @@ function parsed(headers, name, what) {
     throw new Error('Cannot parse ' + what + ' as json: ' + e);
   }
 }
-
-const FROM_ENVIRONMENT = {
-  functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
-  functionName: env.AWS_LAMBDA_FUNCTION_NAME,
-  memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
-  logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
-  logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
-};
 
 function contextOf(inv, headers, finish) {
   const deadline = Number(headers['lambda-runtime-deadline-ms']);
@@ -686,13 +697,102 @@ process.on('unhandledRejection', (reason, promise) => {
   crashed('Unhandled Promise Rejection', e, 128);
 });
 
-connect();
-findHandler().then(
-  (handler) => {
-    const runtime = new Runtime(handler);
-    // From a stack of its own, so that traces show nothing of the socket's.
-    onEvent = (headers, body) => process.nextTick(begin, runtime, headers, body);
-    poll('');
-  },
-  (e) => crashed('Uncaught Exception', e, 129)
-);
+function main() {
+  learn();
+  connect();
+  findHandler().then(serve, (e) => crashed('Uncaught Exception', e, 129));
+}
+
+function serve(handler) {
+  const runtime = new Runtime(handler);
+  // From a stack of its own, so that traces show nothing of the socket's.
+  onEvent = (headers, body) => process.nextTick(begin, runtime, headers, body);
+  poll('');
+}
+
+// A process that is started before it is known whose it will be.
+
+// rehearse runs an invocation from end to end against a server of its own, so
+// that Node has loaded and compiled what the first one needs, and leaves nothing
+// of it. What it runs is rehearsal.js.
+function rehearse(then) {
+  learn();
+  TASK_ROOT = __dirname;
+  HANDLER = 'rehearsal.handler';
+  // Sockets that close ask for stderr, which would be opened, without blocking, for
+  // all processes that share it.
+  const stderr = Object.getOwnPropertyDescriptor(process, 'stderr');
+  Object.defineProperty(process, 'stderr', { value: null, configurable: true });
+  const at = path.join(require('os').tmpdir(), '.rehearsal-' + process.pid);
+  const server = net.createServer((peer) => {
+    let polls = 0;
+    peer.on('data', (data) => {
+      if (data.indexOf(NEXT) < 0) return;
+      if (++polls === 1) {
+        const event = '{"key":["value"]}';
+        peer.write(
+          'HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: 0\r\nLambda-Runtime-Deadline-Ms: 0\r\n' +
+            'Content-Length: ' + event.length + '\r\n\r\n' + event
+        );
+      } else {
+        peer.end('HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n');
+      }
+    });
+  });
+  server.listen(at, () => {
+    socket = net.connect(at);
+    socket.on('data', received);
+    socket.on('close', () => server.close(forget));
+    findHandler().then(serve);
+  });
+  const forget = () => {
+    Object.defineProperty(process, 'stderr', stderr);
+    const file = path.join(__dirname, 'rehearsal.js');
+    module.children = module.children.filter((m) => m.filename !== file);
+    delete require.cache[file];
+    socket = onEvent = onPosted = current = null;
+    polling = false;
+    requestId = tenantId = undefined;
+    delete global[Symbol.for('aws.lambda.runtime.requestId')];
+    delete global[Symbol.for('aws.lambda.runtime.tenantId')];
+    delete globalThis.awslambda;
+    line('INFO', ['text', new Error('text')]);
+    if (Number(process.versions.node.split('.')[0]) < 18) return then();
+    import('data:text/javascript,export default 0').then(then); // loads what loads ES modules
+  };
+}
+
+// wait says that the process is ready and blocks until it is told whose it is. The
+// strings it was started with are given up before: the platform may write over
+// them, so that /proc shows the function's.
+function wait() {
+  const zone = env.TZ; // to set another would make V8 look for the time zone again
+  for (const name of Object.keys(env)) delete env[name];
+  if (zone !== undefined) env.TZ = zone;
+  const take = (n) => {
+    const b = Buffer.alloc(n);
+    for (let have = 0; have < n; ) {
+      const more = fs.readSync(3, b, have, n - have, null);
+      if (more === 0) process.exit(0); // there is no function for it
+      have += more;
+    }
+    return b;
+  };
+  fs.writeSync(3, 'R');
+  const told = take(take(4).readUInt32BE(0)).toString('utf8').split('\0');
+  process.chdir(told[0]);
+  for (const pair of told.slice(1, -1)) {
+    const i = pair.indexOf('=');
+    const name = pair.slice(0, i);
+    if (name !== 'TZ' || pair.slice(i + 1) !== zone) env[name] = pair.slice(i + 1);
+  }
+}
+
+if (env._LAMBENT_WARM) {
+  rehearse(() => {
+    wait();
+    main();
+  });
+} else {
+  main();
+}

@@ -46,6 +46,88 @@ def _set(name, value):
         posix.putenv(key, _env[key])
 
 
+# What functions import most often of the standard library, and what AWS's SDK does.
+_COMMON = (
+    "os json re logging datetime decimal time random uuid hashlib hmac base64 collections.abc functools itertools "
+    "typing dataclasses enum copy string io math contextlib traceback inspect warnings threading queue "
+    "concurrent.futures.thread asyncio socket ssl http.client http.cookiejar urllib.parse urllib.request urllib.error "
+    "email.message email.parser email.utils email.mime.text tempfile shutil subprocess pathlib glob fnmatch "
+    "zipfile gzip csv struct operator bisect heapq weakref types abc calendar platform pickle sqlite3 "
+    "importlib.metadata xml.etree.ElementTree configparser mimetypes getpass signal secrets statistics html textwrap "
+    "pprint unicodedata locale ipaddress argparse ctypes multiprocessing unittest"
+)
+
+
+def _await():
+    """Waits to be told whose this process is.
+
+    It was started before that is known. It imports what functions are likely to,
+    says that it is ready, blocks until it is told, and goes on as what it has been
+    told. The strings it was started with are given up before: the platform may
+    write over them, so that /proc shows the function's.
+    """
+    before = set(sys.modules)
+    for name in _COMMON.split():
+        try:
+            __import__(name)
+        except ImportError:
+            pass  # an interpreter without all of its library
+    mine = {name.partition(".")[0] for name in set(sys.modules) - before}
+    import gc
+    import os
+    import time
+
+    gc.collect()
+    coerced = _env.get(b"LC_CTYPE")  # the interpreter sets it where there is no locale but C's
+    os.environb.clear()
+    _env.clear()
+
+    def take(n):
+        data = b""
+        while len(data) < n:
+            more = posix.read(3, n - len(data))
+            if not more:
+                posix._exit(0)  # there is no function for it
+            data += more
+        return data
+
+    posix.write(3, b"R")
+    told = take(int.from_bytes(take(4), "big")).split(b"\0")
+    posix.chdir(told[0])
+    for pair in told[1:-1]:
+        name, _, value = pair.partition(b"=")
+        _env[name] = os.environb[name] = value
+    if coerced is not None:
+        _env[b"LC_CTYPE"] = os.environb[b"LC_CTYPE"] = coerced
+    time.tzset()
+    # A package may have a module by the name of one of the library's, which would
+    # have been found before it: then all starts again, from the same program.
+    for place in _places(_take("_LAMBENT_OPT", "/opt")):
+        try:
+            names = posix.listdir(place)
+        except OSError:
+            continue
+        if any(n.partition(".")[0] in mine for n in names):
+            argv = getattr(sys, "orig_argv", None) or [sys.executable, "-S", "-X", "utf8"] + sys.argv
+            posix.execve(sys.executable, argv, dict(_env))
+    logging = sys.modules.get("logging")
+    if logging is not None and isinstance(getattr(logging, "_startTime", None), float):
+        logging._startTime = time.time()
+
+
+def _places(layers):
+    """Lists where packages and layers keep modules."""
+    # Layers are laid out for the runtime asked for, which may not be what runs here.
+    mine = "python%d.%d" % sys.version_info[:2]
+    asked = _take("AWS_EXECUTION_ENV").rpartition("_")[2] or mine
+    places = [_take("LAMBDA_TASK_ROOT", "/var/task")]
+    places += [layers + "/python/lib/" + v + "/site-packages" for v in dict.fromkeys((asked, mine))]
+    return places + [layers + "/python"]
+
+
+if _take("_LAMBENT_WARM"):
+    _await()
+
 TASK_ROOT = _take("LAMBDA_TASK_ROOT", "/var/task")
 RUNTIME_DIR = _take("LAMBDA_RUNTIME_DIR", "/var/runtime")
 HANDLER = _take("_HANDLER")
@@ -573,11 +655,7 @@ def search_path():
     given = [p for p in _take("PYTHONPATH").split(":") if p]
     places = [TASK_ROOT]
     if not given:
-        # Layers are laid out for the runtime asked for, which may not be what runs here.
-        mine = "python%d.%d" % sys.version_info[:2]
-        asked = RUNTIME.rpartition("_")[2] or mine
-        places += [LAYERS + "/python/lib/" + v + "/site-packages" for v in dict.fromkeys((asked, mine))]
-        places.append(LAYERS + "/python")
+        places = _places(LAYERS)
         _set("PYTHONPATH", RUNTIME_DIR)
     sys.path[:0] = places
     for place in places:
